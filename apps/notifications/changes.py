@@ -1,0 +1,66 @@
+"""The stream of an inbox's changes, as it is read from the table: the truth that live delivery only hurries along."""
+
+from dataclasses import dataclass
+
+from apps.errors import Refusal
+from apps.notifications.models import Inbox, Notification
+
+PAGE = 100
+"""Notifications in one `InboxChange`."""
+
+
+class BadCursor(Refusal):
+    """An `after` that this inbox never gave out."""
+
+    code = "BAD_CURSOR"
+
+    def __init__(self) -> None:
+        super().__init__("This cursor is not one of this inbox.")
+
+
+class CursorExpired(Refusal):
+    """An `after` from before the oldest change that is kept."""
+
+    code = "CURSOR_EXPIRED"
+
+    def __init__(self) -> None:
+        super().__init__("What came after this cursor is no longer kept: begin again without one.")
+
+
+@dataclass(frozen=True)
+class InboxChange:
+    """What happened in a user's inbox after one number and up to another."""
+
+    user_id: int
+    after: int
+    sequence: int
+    unread_count: int
+    notifications: list[Notification] | None
+    """In order of `sequence`, with their actors loaded. None: too many to carry along, read them from the table."""
+    has_more: bool = False
+
+
+def read_changes(user_id: int, after: int | None) -> InboxChange:
+    """What changed since `after`, at most a page of it; without `after`, where the inbox stands now.
+
+    Raises `BadCursor` and `CursorExpired`.
+    """
+    # The inbox first: a change that commits between the two statements is past this number, and left for the next read.
+    inbox = Inbox.objects.filter(pk=user_id).first() or Inbox(user_id=user_id)
+    if after is None:
+        return InboxChange(user_id, inbox.sequence, inbox.sequence, inbox.unread, [])
+    if not 0 <= after <= inbox.sequence:
+        raise BadCursor
+    if after < inbox.floor:
+        raise CursorExpired
+    changed = Notification.objects.filter(recipient=user_id, sequence__gt=after, sequence__lte=inbox.sequence)
+    page = list(changed.with_actor().order_by("sequence")[: PAGE + 1])
+    if len(page) <= PAGE:
+        return InboxChange(user_id, after, inbox.sequence, inbox.unread, page)
+    del page[PAGE:]
+    return InboxChange(user_id, after, page[-1].sequence, inbox.unread, page, has_more=True)
+
+
+def sequences(user_ids: list[int]) -> dict[int, int]:
+    """Where these inboxes stand, in one statement."""
+    return dict(Inbox.objects.filter(pk__in=user_ids).values_list("pk", "sequence"))

@@ -1,0 +1,56 @@
+"""What every resolver is given, and what every argument has to be."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import strawberry
+from django.http import HttpRequest
+from strawberry import relay
+
+from apps.errors import BadUserInput
+from apps.users.models import User
+
+DEFAULT_PAGE = 20
+MAX_PAGE = 100
+MAX_PK = 2**63 - 1
+
+
+class Context(Protocol):
+    """`info.context`: who is asking. Each of the API's doors brings its own; see `config/graphql`."""
+
+    @property
+    def http_request(self) -> HttpRequest | None:
+        """None over a WebSocket, which has no cookies to set and so cannot change a session."""
+
+    async def visitor_or_user(self) -> User | None:
+        """The signed-in user, None for a visitor."""
+
+    async def user(self) -> User:
+        """The signed-in user. Raises `Unauthenticated` for a visitor."""
+
+
+Info = strawberry.Info[Context, Any]
+
+
+def page_size(first: int | None) -> int:
+    """The argument `first` of a connection. Raises `BadUserInput`."""
+    if first is None:
+        return DEFAULT_PAGE
+    if not 1 <= first <= MAX_PAGE:
+        raise BadUserInput(f"`first` must be from 1 to {MAX_PAGE}.")
+    return first
+
+
+def node_pk(node_id: str) -> int | None:
+    """The primary key in a global id; None for what can't be one."""
+    return int(node_id) if node_id.isascii() and node_id.isdigit() and int(node_id) <= MAX_PK else None
+
+
+def node_pks(ids: Sequence[relay.GlobalID], type_name: str, limit: int) -> list[int]:
+    """The primary keys in the argument `ids`. Raises `BadUserInput` for more than `limit`, or ids of another type."""
+    if len(ids) > limit:
+        raise BadUserInput(f"At most {limit:,} ids at once.")
+    pks = [node_pk(one.node_id) for one in ids if one.type_name == type_name]
+    if len(pks) < len(ids):
+        raise BadUserInput(f"An id is not one of a {type_name}.")
+    return [pk for pk in pks if pk is not None]

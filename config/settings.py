@@ -1,0 +1,285 @@
+"""The whole configuration, read top to bottom. The only reader of the environment: `.env.example` lists every variable.
+
+Off by default: without `DEBUG` this is a production site, and it refuses to start half configured.
+"""
+
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_urlsafe
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.csp import CSP
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+env.read_env(BASE_DIR / ".env")  # what is set in the environment already wins
+
+DEBUG = env.bool("DEBUG", default=False)
+
+
+def required(name: str, development: str, remedy: str) -> str:
+    """The variable `name`; in development it may be absent, in production its absence stops the start."""
+    value = env.str(name, default=development if DEBUG else "")
+    if not value:
+        raise ImproperlyConfigured(f"{name} is not set. {remedy} (For development, set DEBUG=1.)")
+    return value
+
+
+SECRET_KEY = required(
+    "SECRET_KEY",
+    development=f"development-only-{sha256(bytes(BASE_DIR)).hexdigest()}",  # each checkout its own
+    remedy=f"Make one and keep it: export SECRET_KEY={token_urlsafe(50)}",
+)
+
+# -------------------------------------------------------------------------------------------- where this site is
+
+HOST = env.str("HOST", default="127.0.0.1")
+PORT = env.str("PORT", default="8000")
+SITE_URL = required(
+    "SITE_URL",
+    development=f"http://{'127.0.0.1' if HOST == '0.0.0.0' else HOST}:{PORT}",  # noqa: S104 - a comparison
+    remedy="It is the address that links in e-mail begin with: export SITE_URL=https://www.example.com",
+).rstrip("/")
+SITE = urlsplit(SITE_URL)
+if SITE.scheme not in {"http", "https"} or not SITE.hostname:
+    raise ImproperlyConfigured(
+        f"SITE_URL is {SITE_URL!r}, which is no address. export SITE_URL=https://www.example.com"
+    )
+
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS", default=[SITE.hostname, *(["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])]
+)
+CSRF_TRUSTED_ORIGINS = env.list(
+    "CSRF_TRUSTED_ORIGINS", default=[f"http://{name}:{PORT}" for name in ("localhost", "127.0.0.1")] if DEBUG else []
+)
+# Whose pages may open a WebSocket here: decided by configuration, whatever the Host header says.
+WEBSOCKET_ORIGINS = [f"{SITE.scheme}://{SITE.netloc}", *CSRF_TRUSTED_ORIGINS]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+WSGI_APPLICATION = "config.wsgi.application"
+
+# --------------------------------------------------------------------------------------------------- what it is of
+
+INSTALLED_APPS = [
+    "daphne",  # before staticfiles: its runserver serves ASGI
+    "config.apps.ConfigConfig",
+    "apps.users",
+    "apps.profiles",
+    "apps.notifications",
+    "apps.accounts",
+    "allauth",
+    "allauth.account",
+    "channels",
+    "strawberry_django",
+    "servestatic",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "config.health.health_middleware",  # first: it answers whatever the host, the scheme or the session
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "apps.notifications.views.bell",
+            ],
+        },
+    },
+]
+
+# ------------------------------------------------------------------------------------------------ where things are
+
+DATABASES: dict[str, dict[str, Any]] = {"default": env.db_url("DATABASE_URL", default="sqlite:///db.sqlite3")}
+DATABASE = DATABASES["default"]
+DATABASE.setdefault("OPTIONS", {})
+if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASE["NAME"] = BASE_DIR / DATABASE["NAME"]
+    DATABASE["OPTIONS"] |= {
+        # Writers wait for each other at BEGIN, instead of failing halfway when two turn from reading to writing.
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,  # seconds
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",  # readers and the writer do not wait
+    }
+elif DATABASE["ENGINE"] == "django.db.backends.postgresql":
+    # A pool, not CONN_MAX_AGE: that keeps a connection for each thread, and under ASGI threads come and go.
+    DATABASE["OPTIONS"] |= {
+        "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=10), "timeout": 10}
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+REDIS_URL = env.str("REDIS_URL", default="")
+if REDIS_URL:
+    # A Redis may serve several sites, whose users have the same ids; and its messages know no database numbers.
+    REDIS_PREFIX = f"site-{sha256(SECRET_KEY.encode()).hexdigest()[:16]}"
+    # Redis pub/sub, not the default Redis layer: that one loses messages under load and goes deaf after a flush.
+    CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [REDIS_URL], "prefix": REDIS_PREFIX},
+        },
+    }
+    CACHES: dict[str, dict[str, Any]] = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": REDIS_PREFIX,
+        },
+    }
+else:
+    # One process only: another one's layer and cache are its own.
+    CHANNEL_LAYERS = {
+        "default": {"BACKEND": "channels.layers.InMemoryChannelLayer", "CONFIG": {"capacity": 10_000}},
+    }
+    CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+STATIC_URL = "/static/"
+STATIC_ROOT = env.path("STATIC_ROOT", default=BASE_DIR / "staticfiles")
+STATICFILES_DIRS = [BASE_DIR / "static"]
+MEDIA_URL = "/media/"
+MEDIA_ROOT = env.path("MEDIA_ROOT", default=BASE_DIR / "media")
+STORAGES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "config.staticfiles.ModuleManifestStorage"
+    },
+}
+
+
+def mailer(url: str) -> dict[str, Any]:
+    """`consolemail://`, `filemail:///dir`, `smtp://user:pw@host:port` (`smtp+tls`: STARTTLS, `smtps`: TLS at once)."""
+    parts = urlsplit(url)
+    match parts.scheme:
+        case "consolemail":
+            return {"BACKEND": "django.core.mail.backends.console.EmailBackend"}
+        case "filemail":
+            return {
+                "BACKEND": "django.core.mail.backends.filebased.EmailBackend",
+                "OPTIONS": {"file_path": unquote(parts.path)},
+            }
+        case "smtp" | "smtp+tls" | "smtps":
+            return {
+                "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+                "OPTIONS": {
+                    "host": parts.hostname or "localhost",
+                    "port": parts.port or {"smtp": 25, "smtp+tls": 587, "smtps": 465}[parts.scheme],
+                    "username": unquote(parts.username or ""),
+                    "password": unquote(parts.password or ""),
+                    "use_tls": parts.scheme == "smtp+tls",
+                    "use_ssl": parts.scheme == "smtps",
+                    "timeout": 10,  # seconds
+                },
+            }
+    raise ImproperlyConfigured(f"EMAIL_URL is {url!r}. Try consolemail:// or smtp://user:password@mail.example.com:587")
+
+
+MAILERS = {"default": mailer(env.str("EMAIL_URL", default="consolemail://"))}
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"noreply@{SITE.hostname}")
+
+# ------------------------------------------------------------------------------------------------------- safety
+
+# SITE_URL's scheme decides, not DEBUG: a production build on http://127.0.0.1 must be able to log in.
+HTTPS = SITE.scheme == "https"
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_NAME = "__Host-sessionid" if HTTPS else "sessionid"
+CSRF_COOKIE_NAME = "__Host-csrftoken" if HTTPS else "csrftoken"
+SECURE_HSTS_SECONDS = 30 * 24 * 3600 if HTTPS else 0
+# HSTS for every subdomain, and for ever, is a promise that only the domain's owner can make.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+CSRF_FAILURE_VIEW = "config.graphql.http.csrf_failure"
+
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+if TRUSTED_PROXY_COUNT:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+SECURE_CSP = {
+    "default-src": [CSP.SELF],
+    "img-src": [CSP.SELF, "data:"],  # data: a QR code, for an authenticator app
+    "object-src": [CSP.NONE],
+    "base-uri": [CSP.NONE],
+    "form-action": [CSP.SELF],
+    "frame-ancestors": [CSP.NONE],
+}
+X_FRAME_OPTIONS = "DENY"
+
+# ----------------------------------------------------------------------------------------------------- accounts
+
+AUTH_USER_MODEL = "users.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "home"
+ADMIN_PATH = env.str("ADMIN_PATH", default="admin/").strip("/") + "/"
+
+ACCOUNT_ADAPTER = "apps.accounts.adapter.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_SIGNUP_FORM_CLASS = "apps.accounts.forms.SignupForm"
+# Mandatory: otherwise sign-up tells a stranger which addresses have an account.
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = SITE.scheme
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
+
+# ------------------------------------------------------------------------------------------------- notifications
+
+# How long, at the most, a change waits to be noticed where the channel layer lost it.
+NOTIFICATIONS_POLL_SECONDS = env.float("NOTIFICATIONS_POLL_SECONDS", default=2.0)
+
+# ------------------------------------------------------------------------------------------------ language, logs
+
+LANGUAGE_CODE = "en"
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    # Django's own handlers would print the same again, or mail it to nobody.
+    "loggers": {"django": {"handlers": [], "propagate": True}},
+}

@@ -1,0 +1,24 @@
+from django.conf import settings
+from django.contrib import admin
+from django.urls import include, path, re_path
+
+from apps.notifications.views import inbox
+from apps.profiles.views import avatar
+from apps.profiles.views import settings as settings_page
+from config.graphql.http import GraphQLView
+from config.schema import schema
+from config.views import home
+
+handler404 = "config.views.not_found"
+
+urlpatterns = [
+    path("", home, name="home"),
+    path("notifications/", inbox, name="inbox"),
+    path("settings/", settings_page, name="settings"),
+    path("accounts/", include("allauth.urls")),
+    path(
+        "graphql/", GraphQLView.as_view(schema=schema, graphql_ide=None, multipart_uploads_enabled=True), name="graphql"
+    ),
+    re_path(r"^media/avatars/(?P<name>[0-9a-f]{32})/(?P<size>64|128|256|512)\.webp$", avatar, name="avatar"),
+    path(settings.ADMIN_PATH, admin.site.urls),
+]

@@ -1,0 +1,94 @@
+"""Alice owns what is asked for, Bob is somebody else, a visitor is nobody; all come in by the real ASGI application."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from asgiref.sync import SyncToAsync, sync_to_async
+from django.db import connections
+from pytest_django import Settings
+
+from apps.accounts.services import create_verified_addresses
+from apps.profiles.services import update_profile
+from apps.users.models import User
+from tests.clients import Api, Socket, session_cookies
+
+pytest_plugins = ["tests.processes"]
+
+type ApiFor = Callable[..., Awaitable[Api]]
+type SocketFor = Callable[..., Awaitable[Socket]]
+
+PASSWORD = "correct horse battery"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """pytest-django's `db` rolls back one thread's connection; async code works in others, and its rows would stay."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        if item.get_closest_marker("asyncio") and "db" in names and "transactional_db" not in names:
+            raise pytest.UsageError(
+                f"{item.nodeid}: an async test needs `transactional_db`, or a user, instead of `db`"
+            )
+
+
+@pytest.fixture
+def transactional_db(transactional_db: None) -> Iterator[None]:
+    """pytest-django's, and it gives back the connection of the thread in which async tests ask the database."""
+    yield
+    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
+
+
+@pytest.fixture(autouse=True)
+def media(tmp_path: Path, settings: Settings) -> Path:
+    directory = tmp_path / "media"
+    settings.MEDIA_ROOT = directory
+    return directory
+
+
+@pytest.fixture(autouse=True)
+def _fresh_cache(settings: Settings) -> None:
+    """Rate limits are counted in the cache; one test's tries are not another's. (Clearing would empty all of Redis.)"""
+    settings.CACHES = {"default": settings.CACHES["default"] | {"KEY_PREFIX": uuid4().hex}}
+
+
+def make_user(name: str) -> User:
+    user = User.objects.create_user(f"{name.lower()}@example.com", PASSWORD)
+    update_profile(user, display_name=name)
+    create_verified_addresses([user])
+    return user
+
+
+@pytest.fixture
+def alice(transactional_db: None) -> User:
+    return make_user("Alice")
+
+
+@pytest.fixture
+def bob(transactional_db: None) -> User:
+    return make_user("Bob")
+
+
+@pytest.fixture
+async def api(transactional_db: None) -> AsyncIterator[ApiFor]:
+    """`await api(alice)` is Alice at the HTTP door, `await api()` a visitor."""
+    async with AsyncExitStack() as stack:
+
+        async def enter(user: User | None = None) -> Api:
+            cookies = await sync_to_async(session_cookies)(user) if user else {}
+            return await stack.enter_async_context(Api(cookies))
+
+        yield enter
+
+
+@pytest.fixture
+async def socket(transactional_db: None) -> AsyncIterator[SocketFor]:
+    """`await socket(alice)` is Alice's WebSocket, connected and acknowledged."""
+    async with AsyncExitStack() as stack:
+
+        async def connect(user: User) -> Socket:
+            cookies = await sync_to_async(session_cookies)(user)
+            return await stack.enter_async_context(Socket(cookies))
+
+        yield connect

@@ -1,0 +1,171 @@
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+from django.db import close_old_connections, transaction
+from pytest_django import DjangoAssertNumQueries
+
+from apps.notifications import services
+from apps.notifications.kinds import Announcement, Channel, Content, NotificationKind
+from apps.notifications.models import Inbox, Notification
+from apps.notifications.services import AudienceTooLarge, anotify, mark_read, notify, set_preference, unread_count
+from apps.profiles.services import profile_of
+from tests.conftest import User
+
+HELLO = Announcement("Hello", "How are you?", "/settings/")
+
+
+def crowd(size: int) -> list[User]:
+    return User.objects.bulk_create(User(email=f"someone{number}@example.com") for number in range(size))
+
+
+def titles(user: User) -> list[str]:
+    return [one.content.title for one in Notification.objects.filter(recipient=user).order_by("sequence")]
+
+
+def test_it_works(alice: User, bob: User) -> None:
+    assert notify([alice], HELLO, actor=bob) == 1
+    notification = Notification.objects.get()
+    assert notification.recipient_id == alice.pk
+    assert notification.actor_id == bob.pk
+    assert notification.kind == "notifications.announcement"
+    assert notification.data == {"title": "Hello", "body": "How are you?", "url": "/settings/"}
+    assert notification.sequence == 1
+    assert notification.read_at is notification.archived_at is None
+    assert unread_count(alice) == 1
+    assert unread_count(bob) == 0
+
+
+async def test_it_works_from_async_code(alice: User, bob: User) -> None:
+    assert await anotify([alice.pk], HELLO, actor=bob) == 1
+
+
+def test_users_ids_and_querysets_are_recipients(alice: User, bob: User) -> None:
+    assert notify([alice, bob], HELLO) == notify([alice.pk, bob.pk], HELLO) == notify(User.objects.all(), HELLO) == 2
+    assert notify((user for user in [alice]), HELLO) == 1
+    assert notify(User.objects.filter(pk=alice.pk)[:1], HELLO) == 1
+    assert notify([], HELLO) == notify(User.objects.none(), HELLO) == 0
+
+
+def test_a_recipient_named_twice_gets_one(alice: User) -> None:
+    assert notify([alice, alice.pk, alice], HELLO) == 1
+
+
+def test_unknown_recipients_are_left_out(alice: User) -> None:
+    assert notify([alice.pk, alice.pk + 1_000], HELLO) == 1
+
+
+def test_numbers_count_up_without_gaps(alice: User) -> None:
+    for title in "abc":
+        notify([alice], Announcement(title))
+    assert list(Notification.objects.order_by("pk").values_list("sequence", flat=True)) == [1, 2, 3]
+    assert Inbox.objects.get(user=alice).sequence == 3
+
+
+def test_two_senders_at_once_number_in_turn(alice: User, bob: User) -> None:
+    def send(number: int) -> int:
+        try:
+            return notify([alice, bob] if number % 2 else [bob, alice], Announcement(str(number)))
+        finally:
+            close_old_connections()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(send, range(40))) == 80
+    for user in (alice, bob):
+        numbers = Notification.objects.filter(recipient=user).order_by("pk").values_list("sequence", flat=True)
+        assert list(numbers) == list(range(1, 41))
+        assert unread_count(user) == 40
+
+
+def test_it_joins_the_transaction(alice: User) -> None:
+    with transaction.atomic():
+        notify([alice], HELLO)
+        transaction.set_rollback(True)
+    assert titles(alice) == []
+    with transaction.atomic():
+        notify([alice], Announcement("a"))
+        notify([alice], Announcement("b"))
+    assert titles(alice) == ["a", "b"]
+
+
+def test_a_rolled_back_number_is_given_again(alice: User) -> None:
+    with transaction.atomic():
+        notify([alice], HELLO)
+        transaction.set_rollback(True)
+    notify([alice], HELLO)
+    assert Notification.objects.get().sequence == 1
+
+
+def test_a_key_is_given_once(alice: User, bob: User) -> None:
+    assert notify([alice], HELLO, key="launch") == 1
+    assert notify([alice, bob], HELLO, key="launch") == 1
+    assert notify([alice], HELLO, key="another") == 1
+    assert notify([alice], HELLO) == notify([alice], HELLO) == 1
+
+
+def test_a_large_audience_in_a_transaction_is_refused(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "BATCH", 3)
+    crowd(3)
+    with pytest.raises(AudienceTooLarge), transaction.atomic():
+        notify(User.objects.all(), HELLO)
+    assert not Notification.objects.exists()
+    assert notify(User.objects.all(), HELLO) == 4
+
+
+def test_a_large_audience_is_committed_in_batches(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "BATCH", 100)
+    users = crowd(250)
+    assert notify(users, HELLO, key="all") == 250
+    assert notify(User.objects.order_by("-email"), HELLO, key="all") == 0
+
+
+def test_statements_do_not_grow_with_the_audience(
+    alice: User, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    users = crowd(100)
+    with transaction.atomic(), django_assert_num_queries(6):  # one of them the savepoint's, and one its release
+        notify([alice], HELLO)
+    with transaction.atomic(), django_assert_num_queries(6):
+        notify(users, HELLO)
+
+
+def test_whoever_switched_it_off_gets_none(alice: User, bob: User) -> None:
+    set_preference(alice, Announcement.code, Channel.IN_APP, enabled=False)
+    assert notify([alice, bob], HELLO) == 1
+    set_preference(alice, Announcement.code, Channel.IN_APP, enabled=True)
+    assert notify([alice, bob], HELLO) == 2
+
+
+@dataclass(frozen=True)
+class Alarm(NotificationKind):
+    label = "Alarms"
+    locked = frozenset({Channel.IN_APP})
+
+    def content(self) -> Content:
+        return Content("Fire")
+
+
+def test_what_is_locked_comes_all_the_same(alice: User) -> None:
+    alice.notification_preferences.create(kind=Alarm.code, channel=Channel.IN_APP, enabled=False)
+    assert notify([alice], Alarm()) == 1
+
+
+def test_the_actor_may_lack_a_profile(alice: User, bob: User) -> None:
+    profile_of(bob).delete()
+    assert notify([alice], HELLO, actor=bob) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "settings/", "/a\nb"]
+)
+def test_an_announcement_leads_nowhere_else(url: str) -> None:
+    with pytest.raises(ValueError, match="a path on this site"):
+        Announcement("Hello", url=url)
+
+
+def test_unread_is_exact(alice: User) -> None:
+    notify([alice], HELLO)
+    notify([alice], HELLO)
+    mark_read(alice, [Notification.objects.order_by("pk")[0].pk])
+    notify([alice], HELLO)
+    assert unread_count(alice) == Notification.objects.unread().filter(recipient=alice).count() == 2

@@ -1,0 +1,111 @@
+"""Real server processes on the tests' database, for what only a process shows."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from django.conf import settings
+from django.db import connection
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 60
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """What a production process needs to share the tests' database, sessions and files."""
+    name = str(connection.settings_dict["NAME"])
+    if connection.vendor == "sqlite":
+        database = f"sqlite:///{name}"
+    else:
+        database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()
+    return os.environ | {
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DEBUG": "0",
+        "SECRET_KEY": settings.SECRET_KEY,
+        "SITE_URL": settings.SITE_URL,
+        "DATABASE_URL": database,
+        "MEDIA_ROOT": str(settings.MEDIA_ROOT),
+        "PYTHONWARNINGS": "default",
+        **changes,
+    }
+
+
+def manage(*arguments: str, **changes: str) -> str:
+    """Runs `manage.py` in a process of its own; returns what it printed."""
+    command = [sys.executable, "manage.py", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=environment(**changes), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+class Server:
+    """A Daphne process. Its address is bound before it starts, so a first request simply waits until it serves."""
+
+    def __init__(self, directory: Path, static: Path, **changes: str) -> None:
+        self.mail_dir = directory / "mail"
+        self.log = directory / "server.log"
+        with socket.create_server(("127.0.0.1", 0), backlog=100) as listener, self.log.open("wb") as log:
+            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "daphne", "--fd", str(listener.fileno()), "config.asgi:application"],
+                cwd=ROOT,
+                env=environment(
+                    SITE_URL=self.url, EMAIL_URL=f"filemail://{self.mail_dir}", STATIC_ROOT=str(static), **changes
+                ),
+                pass_fds=[listener.fileno()],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        answer = httpx.get(f"{self.url}/health/ready/", timeout=START_SECONDS)
+        assert answer.status_code == 200, self.log.read_text()
+
+    @property
+    def websocket_url(self) -> str:
+        return self.url.replace("http", "ws", 1) + "/graphql/"
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(10)
+                raise
+
+
+@pytest.fixture(scope="session")
+def static(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> Path:
+    """The static files as a deployment collects them."""
+    directory = tmp_path_factory.mktemp("static")
+    manage("collectstatic", "--noinput", "-v0", STATIC_ROOT=str(directory))
+    return directory
+
+
+@pytest.fixture
+def start_server(
+    transactional_db: None, tmp_path_factory: pytest.TempPathFactory, static: Path
+) -> Iterator[Callable[..., Server]]:
+    """`start_server(VARIABLE="value")`: a server with these changes to its environment."""
+    with ExitStack() as stack:
+
+        def start(**changes: Any) -> Server:
+            server = Server(tmp_path_factory.mktemp("server"), static, **changes)
+            stack.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def server(start_server: Callable[..., Server]) -> Server:
+    return start_server()

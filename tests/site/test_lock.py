@@ -1,0 +1,44 @@
+"""`requirements/*.txt` is what pyproject.toml asks for, and names nothing but versions and hashes."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCKS = {name: (ROOT / f"requirements/{name}.txt").read_text() for name in ("base", "dev")}
+
+
+def pins(name: str) -> dict[str, str]:
+    """The version of each package. Where it depends on the platform, the last one."""
+    return dict(re.findall(r"^([\w.-]+)==([^ ;]+)", LOCKS[name], flags=re.MULTILINE))
+
+
+def wanted(name: str) -> list[Requirement]:
+    groups = PROJECT["dependency-groups"]
+    extra = groups["test"] + groups["check"] if name == "dev" else []
+    return [Requirement(each) for each in PROJECT["project"]["dependencies"] + extra]
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_it_works(name: str) -> None:
+    locked = pins(name)
+    unmet = [
+        each for each in wanted(name) if not each.specifier.contains(locked.get(canonicalize_name(each.name), "0"))
+    ]
+    assert unmet == [], "run `make lock`"
+
+
+def test_production_gets_the_versions_that_were_tested() -> None:
+    assert pins("base").items() <= pins("dev").items()
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_package_has_hashes_and_none_an_address(name: str) -> None:
+    packages = re.split(r"^(?=[\w.-]+==)", LOCKS[name], flags=re.MULTILINE)[1:]
+    assert [package for package in packages if "--hash=sha256:" not in package] == []
+    assert not re.search(r"://| @ |--index|--find-links", LOCKS[name])
