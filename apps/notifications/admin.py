@@ -1,4 +1,5 @@
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from apps.notifications.models import Notification
@@ -10,8 +11,10 @@ class NotificationAdmin(admin.ModelAdmin):
 
     list_display = ("recipient", "sequence", "kind", "actor", "created_at", "read_at", "archived_at")
     list_filter = ("kind",)
-    list_select_related = ("recipient", "actor")
     search_fields = ("recipient__email",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Notification]:
+        return super().get_queryset(request).select_related("recipient", "actor")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -1,9 +1,12 @@
 """The stream of an inbox's changes, as it is read from the table: the truth that live delivery only hurries along."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from apps.errors import Refusal
 from apps.notifications.models import Inbox, Notification
+from apps.profiles.models import Profile
 
 PAGE = 100
 """Notifications in one `InboxChange`."""
@@ -64,3 +67,52 @@ def read_changes(user_id: int, after: int | None) -> InboxChange:
 def sequences(user_ids: list[int]) -> dict[int, int]:
     """Where these inboxes stand, in one statement."""
     return dict(Inbox.objects.filter(pk__in=user_ids).values_list("pk", "sequence"))
+
+
+def pack(change: InboxChange) -> dict[str, Any]:
+    """The change as the channel layer carries it: complete, so that showing it asks the database nothing."""
+    notifications = change.notifications
+    return {
+        "type": "inbox.changed",
+        "user_id": change.user_id,
+        "after": change.after,
+        "sequence": change.sequence,
+        "unread_count": change.unread_count,
+        "notifications": None if notifications is None else [_pack_notification(one) for one in notifications],
+    }
+
+
+def _pack_notification(notification: Notification) -> dict[str, Any]:
+    actor = notification.actor
+    return {
+        "id": notification.pk,
+        "recipient_id": notification.recipient_id,
+        "sequence": notification.sequence,
+        "kind": notification.kind,
+        "data": notification.data,
+        "actor": None if actor is None else [actor.pk, actor.display_name, actor.bio, actor.avatar],
+        "created_at": notification.created_at.isoformat(),
+        "read_at": notification.read_at and notification.read_at.isoformat(),
+        "archived_at": notification.archived_at and notification.archived_at.isoformat(),
+    }
+
+
+def unpack(message: dict[str, Any]) -> InboxChange:
+    """The change as it was packed. Raises `KeyError`, `TypeError` or `ValueError` for what no `pack` of ours made."""
+    packed = message["notifications"]
+    return InboxChange(
+        user_id=message["user_id"],
+        after=message["after"],
+        sequence=message["sequence"],
+        unread_count=message["unread_count"],
+        notifications=None if packed is None else [_unpack_notification(dict(one)) for one in packed],
+    )
+
+
+def _unpack_notification(packed: dict[str, Any]) -> Notification:
+    for name in ("created_at", "read_at", "archived_at"):
+        packed[name] = packed[name] and datetime.fromisoformat(packed[name])
+    if actor := packed["actor"]:
+        user_id, display_name, bio, avatar = actor
+        packed["actor"] = Profile(user_id=user_id, display_name=display_name, bio=bio, avatar=avatar)
+    return Notification(**packed)

@@ -10,7 +10,6 @@ import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -18,9 +17,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from apps.notifications.changes import InboxChange, read_changes, sequences
-from apps.notifications.models import Notification
-from apps.profiles.models import Profile
+from apps.notifications.changes import InboxChange, pack, read_changes, sequences, unpack
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +27,12 @@ MAX_PENDING = 16
 """Changes that wait for one slow subscription. Past that it forgets them, and reads the table when it gets there."""
 MAX_QUEUED = 10_000
 """Messages that wait in a process for the channel layer."""
+SEND_BATCH = 100
+"""Messages that are sent, or given up, together."""
+LAYER_SECONDS = 2
+"""How long anything here waits for the channel layer, which may be away, or worse: connected and silent."""
 INLINE_SECONDS = 0.5
-"""How long a process that serves nobody, such as a command, waits for the channel layer after each commit."""
+"""The same, after each commit, for a process that serves nobody, such as a command."""
 
 aread_changes = database_sync_to_async(read_changes)
 asequences = database_sync_to_async(sequences)
@@ -51,75 +52,21 @@ def publish(changes: Sequence[InboxChange]) -> None:
     In a serving process the event loop sends them. (Not `async_to_sync` here: in a request's thread it is cancelled
     along with the request. Nor a loop of our own: the in-memory layer would wake nobody on the other one.)
     """
-    messages = [(group_name(change.user_id), _pack(change)) for change in changes]
+    messages = [(group_name(change.user_id), pack(change)) for change in changes]
     if _hub is not None and _hub.loop.is_running():
         _hub.loop.call_soon_threadsafe(_hub.enqueue, messages)
     else:
-        asyncio.run(_send_within(messages, INLINE_SECONDS))
+        asyncio.run(_send_all(messages, INLINE_SECONDS))
 
 
-async def _send_within(messages: Iterable[Message], seconds: float) -> None:
+async def _send_all(messages: Iterable[Message], seconds: float) -> None:
+    """Gives up at the first one that fails: a layer that is away would fail each of them, and keep the next waiting."""
     try:
         async with asyncio.timeout(seconds):
             for group, message in messages:
-                await _send(group, message)
-    except TimeoutError:
-        logger.warning("The channel layer did not take all messages in %s s; subscribers will poll", seconds)
-
-
-async def _send(group: str, message: dict[str, Any]) -> None:
-    try:
-        await get_channel_layer().group_send(group, message)
+                await get_channel_layer().group_send(group, message)
     except Exception as error:
-        logger.warning("Could not publish to %s, subscribers will poll: %r", group, error)
-
-
-def _pack(change: InboxChange) -> dict[str, Any]:
-    notifications = change.notifications
-    return {
-        "type": "inbox.changed",
-        "user_id": change.user_id,
-        "after": change.after,
-        "sequence": change.sequence,
-        "unread_count": change.unread_count,
-        "notifications": None if notifications is None else [_pack_notification(one) for one in notifications],
-    }
-
-
-def _pack_notification(notification: Notification) -> dict[str, Any]:
-    actor = notification.actor
-    return {
-        "id": notification.pk,
-        "recipient_id": notification.recipient_id,
-        "sequence": notification.sequence,
-        "kind": notification.kind,
-        "data": notification.data,
-        "actor": None if actor is None else [actor.pk, actor.display_name, actor.bio, actor.avatar],
-        "created_at": notification.created_at.isoformat(),
-        "read_at": notification.read_at and notification.read_at.isoformat(),
-        "archived_at": notification.archived_at and notification.archived_at.isoformat(),
-    }
-
-
-def _unpack(message: dict[str, Any]) -> InboxChange:
-    """The change as it was published, its notifications complete: showing them asks the database nothing."""
-    packed = message["notifications"]
-    return InboxChange(
-        user_id=message["user_id"],
-        after=message["after"],
-        sequence=message["sequence"],
-        unread_count=message["unread_count"],
-        notifications=None if packed is None else [_unpack_notification(dict(one)) for one in packed],
-    )
-
-
-def _unpack_notification(packed: dict[str, Any]) -> Notification:
-    for name in ("created_at", "read_at", "archived_at"):
-        packed[name] = packed[name] and datetime.fromisoformat(packed[name])
-    if actor := packed["actor"]:
-        user_id, display_name, bio, avatar = actor
-        packed["actor"] = Profile(user_id=user_id, display_name=display_name, bio=bio, avatar=avatar)
-    return Notification(**packed)
+        logger.warning("Could not publish, subscribers will poll: %r", error)
 
 
 # --------------------------------------------------------------------------------------------------- subscribing
@@ -130,9 +77,8 @@ async def follow(user_id: int, after: int | None) -> AsyncGenerator[InboxChange]
 
     Raises `BadCursor` and `CursorExpired`.
     """
-    async with serving_hub().subscription(
-        user_id
-    ) as subscription:  # joined first: what is committed from here on is heard of
+    async with serving_hub().subscription(user_id) as subscription:
+        # Joined first, read then: what is committed in between is heard of, and what came before is in the table.
         change = await aread_changes(user_id, after)
         while True:
             subscription.position = change.sequence
@@ -216,7 +162,8 @@ class Hub:
 
     async def _send_queued(self) -> None:
         while self._queue:
-            await _send(*self._queue.popleft())
+            messages = [self._queue.popleft() for _ in range(min(len(self._queue), SEND_BATCH))]
+            await _send_all(messages, LAYER_SECONDS)
 
     @asynccontextmanager
     async def subscription(self, user_id: int) -> AsyncGenerator[Subscription]:
@@ -236,7 +183,7 @@ class Hub:
     async def _join(self) -> None:
         """Joins the groups of all users served here. Without a channel layer the poll carries on, and tries again."""
         try:
-            async with self._joining:
+            async with self._joining, asyncio.timeout(LAYER_SECONDS):
                 layer = get_channel_layer()
                 if self._listener is None or self._listener.done():
                     self._joined.clear()
@@ -253,7 +200,8 @@ class Hub:
             if user_id not in self._subscriptions and user_id in self._joined:  # nobody came back meanwhile
                 self._joined.discard(user_id)
                 try:
-                    await get_channel_layer().group_discard(group_name(user_id), self._channel)
+                    async with asyncio.timeout(LAYER_SECONDS):
+                        await get_channel_layer().group_discard(group_name(user_id), self._channel)
                 except Exception as error:
                     logger.warning("Could not leave %s: %r", group_name(user_id), error)
             if not self._subscriptions:
@@ -269,7 +217,12 @@ class Hub:
     async def _listen(self, channel: str) -> None:
         layer = get_channel_layer()
         while True:
-            change = _unpack(await layer.receive(channel))
+            message = await layer.receive(channel)
+            try:
+                change = unpack(message)
+            except (KeyError, TypeError, ValueError):  # from a process of another version, in the midst of a deployment
+                logger.exception("Could not read a message, subscribers will poll")
+                continue
             for subscription in self._subscriptions.get(change.user_id, ()):
                 subscription.offer(change)
 

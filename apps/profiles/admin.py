@@ -1,4 +1,6 @@
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from apps.profiles.models import Profile
 
@@ -6,9 +8,11 @@ from apps.profiles.models import Profile
 @admin.register(Profile)
 class ProfileAdmin(admin.ModelAdmin):
     list_display = ("user", "display_name")
-    list_select_related = ("user",)
     search_fields = ("user__email", "display_name")
     readonly_fields = ("user", "avatar")
 
-    def has_add_permission(self, request: object) -> bool:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Profile]:
+        return super().get_queryset(request).select_related("user")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # every user has one already
