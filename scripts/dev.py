@@ -19,6 +19,7 @@ RELOAD = 3  # and the exit status by which it asks to be started again
 def watch() -> int:
     # An exit is an exception, and `subprocess.call` kills its process on every exception.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script that starts us in the background ignores it
     environment = {"DEBUG": "1", **os.environ, WATCHED: "true"}
     status, arguments = RELOAD, ["--prepare"]
     try:

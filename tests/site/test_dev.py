@@ -30,6 +30,7 @@ def start(port: str, folder: Path) -> "subprocess.Popen[str]":
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,  # a process group, as a terminal gives to `make dev`
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a script's background job has it
     )
 
 
