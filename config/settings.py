@@ -267,6 +267,8 @@ ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
 
 # How long, at the most, a change waits to be noticed where the channel layer lost it.
 NOTIFICATIONS_POLL_SECONDS = env.float("NOTIFICATIONS_POLL_SECONDS", default=2.0)
+# Archived notifications are purged after this; all are after a year.
+NOTIFICATIONS_RETENTION_DAYS = env.int("NOTIFICATIONS_RETENTION_DAYS", default=90)
 
 # ------------------------------------------------------------------------------------------------ language, logs
 
