@@ -1,6 +1,7 @@
 """The inbox page, and the connection that keeps every page's inbox equal to the server's."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -74,6 +75,7 @@ class Line:
     """The page's WebSocket with somebody on the line, who hears what the page says and can cut in."""
 
     def __init__(self, page: Page, *, answer: dict[str, Any] | None = None) -> None:
+        self.page = page
         self.cursors: list[int | None] = []
         self.routes: list[WebSocketRoute] = []
         self.answer = answer
@@ -94,6 +96,12 @@ class Line:
             server_side.send(text)
 
         page_side.on_message(heard)
+
+    def wait_for_cursors(self, count: int) -> None:
+        deadline = time.monotonic() + 5
+        while len(self.cursors) < count:
+            assert time.monotonic() < deadline, f"only {self.cursors}"
+            self.page.wait_for_timeout(20)  # milliseconds, in which the page's messages come in
 
     def cut(self, code: int) -> None:
         self.routes[-1].close(code=code)
@@ -121,8 +129,8 @@ def test_an_expired_cursor_begins_anew(news: None, alice_browser: BrowserContext
     line = Line(page, answer={"type": "error", "payload": [error]})
     page.goto("/")
     manage("notify", "alice@example.com", "--title", "Live")
-    unread(page, 26)
-    assert len(line.cursors) == 2
+    unread(page, 26)  # which the page may have from its second beginning already
+    line.wait_for_cursors(2)
 
 
 def test_who_is_signed_out_is_told_so_and_does_not_come_back(news: None, alice_browser: BrowserContext) -> None:
