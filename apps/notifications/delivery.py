@@ -8,8 +8,9 @@ is noticed, by the hole it leaves in the numbers or by the hub's poll, and read 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -52,11 +53,26 @@ def publish(changes: Sequence[InboxChange]) -> None:
     In a serving process the event loop sends them. (Not `async_to_sync` here: in a request's thread it is cancelled
     along with the request. Nor a loop of our own: the in-memory layer would wake nobody on the other one.)
     """
+    if _silent.get():
+        return
     messages = [(group_name(change.user_id), pack(change)) for change in changes]
     if _hub is not None and _hub.loop.is_running():
         _hub.loop.call_soon_threadsafe(_hub.enqueue, messages)
     else:
         asyncio.run(_send_all(messages, INLINE_SECONDS))
+
+
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """What is committed meanwhile rings no bell: subscribers, if there are any, poll for it. For loading in bulk."""
+    token = _silent.set(True)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
 
 
 async def _send_all(messages: Iterable[Message], seconds: float) -> None:

@@ -6,6 +6,7 @@ from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 from pytest_django import Settings
 
+from apps.notifications.delivery import silent
 from apps.notifications.kinds import Announcement
 from apps.notifications.models import Inbox
 from apps.notifications.services import anotify
@@ -128,6 +129,17 @@ async def test_what_the_channel_layer_loses_is_polled_for(
     monkeypatch.setattr(get_channel_layer(), "group_send", lose, raising=False)
     await anotify([alice], Announcement("lost on the way"))
     assert (await change(client))["notifications"][0]["title"] == "lost on the way"
+
+
+async def test_what_is_loaded_in_silence_comes_with_the_next_change(socket: SocketFor, alice: User) -> None:
+    client = await socket(alice)
+    await client.subscribe(INBOX_CHANGED)
+    await change(client)
+    with silent():
+        await anotify([alice], Announcement("loaded"))
+    assert await client.receive_nothing()
+    await anotify([alice], Announcement("live"))
+    assert [one["title"] for one in (await change(client))["notifications"]] == ["loaded", "live"]
 
 
 async def test_without_a_channel_layer_a_subscription_begins_and_goes_on(

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from apps.accounts.services import create_verified_addresses
+from apps.notifications.delivery import silent
 from apps.notifications.kinds import Announcement
 from apps.notifications.models import Notification
 from apps.notifications.services import mark_read, notify
@@ -45,7 +46,7 @@ class Command(BaseCommand):
         wanted = [email for email in emails if email not in existing]
         hashed = make_password(password) if wanted else ""  # once: it is slow on purpose
         for batch in batched(wanted, BATCH):
-            with transaction.atomic():
+            with silent(), transaction.atomic():
                 new = User.objects.bulk_create([User(email=email, password=hashed) for email in batch])
                 create_verified_addresses(new)
                 _give_profiles(new)
