@@ -100,9 +100,8 @@ async def follow(user_id: int, after: int | None) -> AsyncGenerator[InboxChange]
             subscription.position = change.sequence
             yield change
             if change.has_more:
-                change = await aread_changes(user_id, change.sequence)
-            else:
-                change = await subscription.next()
+                subscription.catch_up_to(change.sequence + 1)
+            change = await subscription.next()
 
 
 class Subscription:

@@ -4,9 +4,12 @@ from typing import Any
 import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
+from django.db import OperationalError
 from pytest_django import Settings
 
-from apps.notifications.delivery import silent
+from apps.notifications import delivery
+from apps.notifications.changes import InboxChange
+from apps.notifications.delivery import aread_changes, silent
 from apps.notifications.kinds import Announcement
 from apps.notifications.models import Inbox
 from apps.notifications.services import anotify
@@ -212,3 +215,26 @@ async def test_a_negative_cursor_is_refused(socket: SocketFor, alice: User) -> N
 async def test_a_cursor_older_than_what_is_kept_is_refused(socket: SocketFor, alice: User) -> None:
     await Inbox.objects.filter(user=alice).aupdate(sequence=10, floor=5)
     assert await refusal(await socket(alice), after=4) == "CURSOR_EXPIRED"
+
+
+async def test_a_database_that_is_away_ends_no_subscription(
+    socket: SocketFor, alice: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.NOTIFICATIONS_POLL_SECONDS = 0.1
+    for number in range(150):
+        await anotify([alice], Announcement(str(number)))
+    reads = 0
+
+    async def read(user_id: int, after: int | None) -> InboxChange:
+        nonlocal reads
+        reads += 1
+        if reads == 2:  # the second page's
+            raise OperationalError("the server closed the connection unexpectedly")
+        return await aread_changes(user_id, after)
+
+    monkeypatch.setattr(delivery, "aread_changes", read)
+    client = await socket(alice)
+    await client.subscribe(INBOX_CHANGED, after=0)
+    pages = [await change(client) for _ in range(2)]
+    assert [page["sequence"] for page in pages] == [100, 150]
+    assert reads == 3
