@@ -1,6 +1,6 @@
 """Nothing is kept for ever. What is purged leaves an honest mark: a cursor from before it is told so."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -17,14 +17,14 @@ BATCH = 100
 UNARCHIVED = timedelta(days=365)
 
 
-def purge(now: datetime | None = None) -> int:
+def purge() -> int:
     """Deletes what was archived `NOTIFICATIONS_RETENTION_DAYS` ago, or written a year ago; returns how many.
 
     Each batch of inboxes is committed by itself, so it may be stopped and run again at any time. A purge is a change of
     the inbox like any other: with a number of its own, and the right unread count. A client whose cursor is older than
     what was purged might have missed it, and gets `CursorExpired`.
     """
-    now = now or timezone.now()
+    now = timezone.now()
     archived = timedelta(days=settings.NOTIFICATIONS_RETENTION_DAYS)
     old = Notification.objects.filter(Q(archived_at__lt=now - archived) | Q(created_at__lt=now - UNARCHIVED))
     count = last = 0
@@ -48,7 +48,7 @@ def _purge_inboxes(user_ids: list[int], old: NotificationQuerySet) -> int:
     changes = []
     for pk, sequence in latest.items():
         inbox = inboxes[pk]
-        inbox.floor = sequence
+        inbox.floor = max(inbox.floor, sequence)  # an earlier purge may have taken a later change
         inbox.sequence += 1
         inbox.unread = Notification.objects.unread().filter(recipient=pk).count()
         inbox.save(update_fields=["floor", "sequence", "unread"])

@@ -162,6 +162,32 @@ async def test_without_a_channel_layer_a_subscription_begins_and_goes_on(
     assert (await change(client))["notifications"][0]["title"] == "all the same"
 
 
+async def test_a_channel_layer_that_is_connected_and_silent_holds_nothing_up(
+    socket: SocketFor, alice: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # until the other side gives up
+        writer.close()
+
+    monkeypatch.setattr(delivery, "LAYER_SECONDS", 0.1)
+    settings.NOTIFICATIONS_POLL_SECONDS = 0.1
+    async with await asyncio.start_server(never_answer, "127.0.0.1", 0) as silent_redis:
+        port = silent_redis.sockets[0].getsockname()[1]
+        settings.CHANNEL_LAYERS = {
+            "default": {
+                "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+                "CONFIG": {"hosts": [f"redis://127.0.0.1:{port}"]},
+            }
+        }
+        client = await socket(alice)
+        await client.subscribe(INBOX_CHANGED)
+        assert (await change(client))["sequence"] == 0
+        await anotify([alice], Announcement("all the same"))
+        assert (await change(client))["notifications"][0]["title"] == "all the same"
+        await client.disconnect()
+        await get_channel_layer().flush()
+
+
 async def test_two_subscriptions_on_one_socket(socket: SocketFor, alice: User) -> None:
     client = await socket(alice)
     for _ in range(2):

@@ -76,6 +76,17 @@ def test_a_change_is_the_newer_the_later_it_was(alice: User) -> None:
     assert read_changes(alice.pk, 2).notifications == []
 
 
+def test_a_later_purge_of_an_older_change_forgets_nothing(alice: User) -> None:
+    write(alice, "1: stays for now")
+    write(alice, "2 and 3: archived long ago", archived_days_ago=91)
+    purge()
+    assert Inbox.objects.get().floor == 3
+    Notification.objects.update(created_at=timezone.now() - timedelta(days=366))
+    purge()
+    with pytest.raises(CursorExpired):
+        read_changes(alice.pk, 2)  # never saw 3, which is gone
+
+
 def test_with_nothing_to_purge_nothing_changes(alice: User) -> None:
     write(alice, "new")
     assert purge() == 0
