@@ -9,7 +9,7 @@ PRODUCTION := DEBUG=0 SITE_URL=https://www.example.com ALLOWED_HOSTS=www.example
 NEW_SECRET := .venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(50))'
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-browser check schema lock clean environment
+.PHONY: help dev test test-browser faults check schema lock clean environment
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F '|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -18,12 +18,15 @@ dev: environment ## migrate, seed demo data, serve on http://127.0.0.1:8000/ wit
 	@.venv/bin/python scripts/dev.py
 
 test: environment ## the test suite, on SQLite or on DATABASE_URL and REDIS_URL (ARGS="-k bell -x")
-	@.venv/bin/pytest -m "not browser" $(ARGS)
+	@.venv/bin/pytest -m "not browser and not faults" $(ARGS)
 
 test-browser: environment ## the tests that drive Chromium (ARGS as above)
 	@command -v "$${CHROMIUM:-chromium}" >/dev/null || { \
 	  echo "This needs Chromium: apt-get install chromium on Debian, or set CHROMIUM to its path." >&2; exit 1; }
 	@.venv/bin/pytest -m browser $(ARGS)
+
+faults: environment ## delivery while what it needs is broken, at length (SHORT=1: in five minutes; ARGS as above)
+	@.venv/bin/pytest -m faults tests/delivery $(if $(SHORT),,--long) $(ARGS)
 
 check: environment ## formatting, lint, types, missing migrations, schema drift, production settings
 	.venv/bin/ruff format --check .

@@ -20,6 +20,7 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from apps.notifications.delivery import serving_hub
 from config.graphql.websocket import GraphQLConsumer
 from config.schema import schema
+from config.shutdown import shutdown
 
 graphql_consumer = GraphQLConsumer.as_asgi(schema=schema, subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL])
 
@@ -35,5 +36,12 @@ by_protocol = ProtocolTypeRouter(
 
 async def application(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
     serving_hub()  # this loop serves: what requests commit is published from here
-    # Daphne takes a root path from any client's `Daphne-Root-Path`, and Django builds links with it.
-    await by_protocol({**scope, "root_path": ""}, receive, send)
+    shutdown.listen()
+    if scope["type"] == "lifespan":
+        await shutdown.lifespan(receive, send)
+    elif scope["type"] == "websocket" and shutdown.begun:
+        await send({"type": "websocket.close"})  # which refuses it; the client tries again, elsewhere by then
+    else:
+        with shutdown.under_way():
+            # Daphne takes a root path from any client's `Daphne-Root-Path`, and Django builds links with it.
+            await by_protocol({**scope, "root_path": ""}, receive, send)

@@ -9,6 +9,8 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.decorators import sync_and_async_middleware
 
+from config.shutdown import shutdown
+
 logger = logging.getLogger(__name__)
 
 
@@ -16,7 +18,8 @@ logger = logging.getLogger(__name__)
 def health_middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], Any]:
     """Answers `/health/live/` and `/health/ready/` before the host, the scheme or a session can be in the way.
 
-    Live needs nothing. Ready asks the database; without the cache (Redis) the site works on, `degraded`.
+    Live needs nothing. Ready asks the database; without the cache (Redis) the site works on, `degraded`. A process that
+    is about to end is not ready any more.
     """
     if iscoroutinefunction(get_response):
 
@@ -45,6 +48,8 @@ def live() -> HttpResponse:
 
 def ready() -> HttpResponse:
     checks = {"database": _works(_ask_database), "cache": _works(_ask_cache)}
+    if shutdown.begun:
+        return JsonResponse({"status": "stopping", **checks}, status=503)
     if not checks["database"]:
         return JsonResponse({"status": "unavailable", **checks}, status=503)
     return JsonResponse({"status": "ok" if checks["cache"] else "degraded", **checks})

@@ -134,6 +134,7 @@ elif DATABASE["ENGINE"] == "django.db.backends.postgresql":
     DATABASE["OPTIONS"] |= {
         "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=10), "timeout": 10}
     }
+    DATABASE["CONN_HEALTH_CHECKS"] = True  # else each connection from before a restart fails one request
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", default="")
@@ -143,7 +144,7 @@ if REDIS_URL:
     # Redis pub/sub, not the default Redis layer: that one loses messages under load and goes deaf after a flush.
     CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
         "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "BACKEND": "apps.notifications.layers.RedisPubSubChannelLayer",
             "CONFIG": {"hosts": [REDIS_URL], "prefix": REDIS_PREFIX},
         },
     }
@@ -269,6 +270,11 @@ ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
 NOTIFICATIONS_POLL_SECONDS = env.float("NOTIFICATIONS_POLL_SECONDS", default=2.0)
 # Archived notifications are purged after this; all are after a year.
 NOTIFICATIONS_RETENTION_DAYS = env.int("NOTIFICATIONS_RETENTION_DAYS", default=90)
+
+# ---------------------------------------------------------------------------------------------------- the end
+
+# From SIGTERM until sockets are closed: so long `/health/ready/` says 503, for a load balancer to look elsewhere.
+SHUTDOWN_DELAY_SECONDS = env.float("SHUTDOWN_DELAY_SECONDS", default=2.0)
 
 # ------------------------------------------------------------------------------------------------ language, logs
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -50,16 +49,19 @@ def manage(*arguments: str, **changes: str) -> str:
 class Server:
     """A Daphne process. Its address is bound before it starts, so a first request simply waits until it serves."""
 
-    def __init__(self, directory: Path, static: Path, **changes: str) -> None:
+    def __init__(self, directory: Path, static: Path, *options: str, **changes: str) -> None:
         self.mail_dir = directory / "mail"
         self.log = directory / "server.log"
         with socket.create_server(("127.0.0.1", 0), backlog=100) as listener, self.log.open("wb") as log:
             self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "daphne", "--fd", str(listener.fileno()), "config.asgi:application"],
+                [sys.executable, "-m", "daphne", "--fd", str(listener.fileno()), *options, "config.asgi:application"],
                 cwd=ROOT,
                 env=environment(
-                    SITE_URL=self.url, EMAIL_URL=f"filemail://{self.mail_dir}", STATIC_ROOT=str(static), **changes
+                    SITE_URL=self.url,
+                    EMAIL_URL=f"filemail://{self.mail_dir}",
+                    STATIC_ROOT=str(static),
+                    **{"SHUTDOWN_DELAY_SECONDS": "0"} | changes,
                 ),
                 pass_fds=[listener.fileno()],
                 stdout=log,
@@ -95,11 +97,11 @@ def static(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> P
 def start_server(
     transactional_db: None, tmp_path_factory: pytest.TempPathFactory, static: Path
 ) -> Iterator[Callable[..., Server]]:
-    """`start_server(VARIABLE="value")`: a server with these changes to its environment."""
+    """`start_server("--option", VARIABLE="value")`: a server with these options and changes to its environment."""
     with ExitStack() as stack:
 
-        def start(**changes: Any) -> Server:
-            server = Server(tmp_path_factory.mktemp("server"), static, **changes)
+        def start(*options: str, **changes: str) -> Server:
+            server = Server(tmp_path_factory.mktemp("server"), static, *options, **changes)
             stack.callback(server.stop)
             return server
 

@@ -7,8 +7,9 @@ is noticed, by the hole it leaves in the numbers or by the hub's poll, and read 
 
 import asyncio
 import logging
+import time
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -16,16 +17,14 @@ from typing import Any
 from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 
-from apps.notifications.changes import InboxChange, pack, read_changes, sequences, unpack
+from apps.notifications.changes import InboxChange, pack, read_news, unpack
+from apps.notifications.subscriptions import Subscription
 
 logger = logging.getLogger(__name__)
 
 type Message = tuple[str, dict[str, Any]]  # a group and what it is sent
 
-MAX_PENDING = 16
-"""Changes that wait for one slow subscription. Past that it forgets them, and reads the table when it gets there."""
 MAX_QUEUED = 10_000
 """Messages that wait in a process for the channel layer."""
 SEND_BATCH = 100
@@ -34,9 +33,10 @@ LAYER_SECONDS = 2
 """How long anything here waits for the channel layer, which may be away, or worse: connected and silent."""
 INLINE_SECONDS = 0.5
 """The same, after each commit, for a process that serves nobody, such as a command."""
+INLINE_PAUSE_SECONDS = 2.0
+"""How long such a process leaves the layer alone after it failed: a thousand commits must not wait a thousand times."""
 
-aread_changes = database_sync_to_async(read_changes)
-asequences = database_sync_to_async(sequences)
+aread_news = database_sync_to_async(read_news)
 
 
 def group_name(user_id: int) -> str:
@@ -59,7 +59,16 @@ def publish(changes: Sequence[InboxChange]) -> None:
     if _hub is not None and _hub.loop.is_running():
         _hub.loop.call_soon_threadsafe(_hub.enqueue, messages)
     else:
-        asyncio.run(_send_all(messages, INLINE_SECONDS))
+        _publish_inline(messages)
+
+
+_inline_again_at = 0.0
+
+
+def _publish_inline(messages: list[Message]) -> None:
+    global _inline_again_at
+    if time.monotonic() >= _inline_again_at and not asyncio.run(_send_all(messages, INLINE_SECONDS)):
+        _inline_again_at = time.monotonic() + INLINE_PAUSE_SECONDS
 
 
 _silent: ContextVar[bool] = ContextVar("silent", default=False)
@@ -75,14 +84,20 @@ def silent() -> Iterator[None]:
         _silent.reset(token)
 
 
-async def _send_all(messages: Iterable[Message], seconds: float) -> None:
+async def _send_all(messages: Iterable[Message], seconds: float) -> bool:
     """Gives up at the first one that fails: a layer that is away would fail each of them, and keep the next waiting."""
+    layer = get_channel_layer()
     try:
         async with asyncio.timeout(seconds):
-            for group, message in messages:
-                await get_channel_layer().group_send(group, message)
+            if hasattr(layer, "group_send_many"):
+                await layer.group_send_many(messages)
+            else:
+                for group, message in messages:
+                    await layer.group_send(group, message)
     except Exception as error:
         logger.warning("Could not publish, subscribers will poll: %r", error)
+        return False
+    return True
 
 
 # --------------------------------------------------------------------------------------------------- subscribing
@@ -95,65 +110,10 @@ async def follow(user_id: int, after: int | None) -> AsyncGenerator[InboxChange]
     """
     async with serving_hub().subscription(user_id) as subscription:
         # Joined first, read then: what is committed in between is heard of, and what came before is in the table.
-        change = await aread_changes(user_id, after)
+        change = await subscription.first(after)
         while True:
-            subscription.position = change.sequence
             yield change
-            if change.has_more:
-                subscription.catch_up_to(change.sequence + 1)
             change = await subscription.next()
-
-
-class Subscription:
-    """One client's place in an inbox, and what has arrived for it meanwhile."""
-
-    def __init__(self, user_id: int) -> None:
-        self.user_id = user_id
-        self.position = 0
-        self._pending: deque[InboxChange] = deque()
-        self._behind = False  # the table knows more than what is pending here
-        self._news = asyncio.Event()
-
-    def offer(self, change: InboxChange) -> None:
-        if len(self._pending) < MAX_PENDING:
-            self._pending.append(change)
-        else:
-            self._pending.clear()
-            self._behind = True
-        self._news.set()
-
-    def catch_up_to(self, sequence: int) -> None:
-        if sequence > self.position:
-            self._behind = True
-            self._news.set()
-
-    async def next(self) -> InboxChange:
-        """The next change after `position`: as it arrived if it continues from there, else from the table."""
-        while True:
-            if self._behind:
-                # Cleared before reading: what was published before now is in the table by now.
-                self._behind = False
-                self._pending.clear()
-                if change := await self._read():
-                    return change
-            elif self._pending:
-                change = self._pending.popleft()
-                if change.sequence <= self.position:
-                    continue
-                if change.after == self.position and change.notifications is not None:
-                    return change
-                self._behind = True
-            else:
-                self._news.clear()
-                await self._news.wait()
-
-    async def _read(self) -> InboxChange | None:
-        try:
-            change = await aread_changes(self.user_id, self.position)
-        except (OperationalError, InterfaceError) as error:
-            logger.warning("Could not read inbox %s, the next poll will try again: %r", self.user_id, error)
-            return None
-        return change if change.sequence > self.position else None
 
 
 class Hub:
@@ -165,7 +125,7 @@ class Hub:
         self._sender: asyncio.Task[None] | None = None
         self._subscriptions: dict[int, set[Subscription]] = {}
         self._joined: set[int] = set()
-        self._joining = asyncio.Lock()
+        self._layer_lock = asyncio.Lock()
         self._channel = ""
         self._listener: asyncio.Task[None] | None = None
         self._poller: asyncio.Task[None] | None = None
@@ -187,52 +147,53 @@ class Hub:
         if self._poller is None:
             self._poller = self.loop.create_task(self._poll())
         try:
-            await self._join()
+            if user_id not in self._joined:
+                await self._join([user_id])
             yield subscription
         finally:
             self._subscriptions[user_id].discard(subscription)
             if not self._subscriptions[user_id]:
-                del self._subscriptions[user_id]
-                await asyncio.shield(self._leave(user_id))
+                del self._subscriptions[user_id]  # the poll leaves the group, unless the user is back by then
 
-    async def _join(self) -> None:
-        """Joins the groups of all users served here. Without a channel layer the poll carries on, and tries again."""
+    async def _join(self, user_ids: Collection[int]) -> None:
+        """Joins these users' groups. Without a channel layer the poll carries on, and tries again."""
+        if not user_ids:
+            return
         try:
-            async with self._joining, asyncio.timeout(LAYER_SECONDS):
+            async with asyncio.timeout(LAYER_SECONDS), self._layer_lock:
                 layer = get_channel_layer()
-                if self._listener is None or self._listener.done():
-                    self._joined.clear()
+                if self._listener is None:
                     self._channel = await layer.new_channel()
                     self._listener = self.loop.create_task(self._listen(self._channel))
-                for user_id in self._subscriptions.keys() - self._joined:
+                for user_id in user_ids:
                     await layer.group_add(group_name(user_id), self._channel)
                     self._joined.add(user_id)
         except Exception as error:
             logger.warning("Could not join the channel layer, polling until it is back: %r", error)
 
-    async def _leave(self, user_id: int) -> None:
-        async with self._joining:
-            if user_id not in self._subscriptions and user_id in self._joined:  # nobody came back meanwhile
-                self._joined.discard(user_id)
-                try:
-                    async with asyncio.timeout(LAYER_SECONDS):
+    async def _leave(self, user_ids: Collection[int]) -> None:
+        if not user_ids:
+            return
+        try:
+            async with asyncio.timeout(LAYER_SECONDS), self._layer_lock:
+                for user_id in user_ids:
+                    if user_id not in self._subscriptions:  # who is back by now stays
+                        self._joined.discard(user_id)  # first: who comes back meanwhile joins anew
                         await get_channel_layer().group_discard(group_name(user_id), self._channel)
-                except Exception as error:
-                    logger.warning("Could not leave %s: %r", group_name(user_id), error)
-            if not self._subscriptions:
-                await self._stop()
-
-    async def _stop(self) -> None:
-        tasks = [task for task in (self._listener, self._poller) if task]
-        self._listener = self._poller = None
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        except Exception as error:
+            logger.warning("Could not leave the groups of users who have gone: %r", error)
 
     async def _listen(self, channel: str) -> None:
+        """Ends where the layer fails to hand anything out; the next poll listens anew."""
         layer = get_channel_layer()
         while True:
-            message = await layer.receive(channel)
+            try:
+                message = await layer.receive(channel)
+            except Exception as error:
+                logger.warning("Could not receive from the channel layer, polling until it is back: %r", error)
+                self._listener = None
+                self._joined.clear()
+                return
             try:
                 change = unpack(message)
             except (KeyError, TypeError, ValueError):  # from a process of another version, in the midst of a deployment
@@ -242,16 +203,41 @@ class Hub:
                 subscription.offer(change)
 
     async def _poll(self) -> None:
-        """Finds what the channel layer lost: one statement for all users served here."""
-        while True:
+        upkeep = None
+        while self._subscriptions or self._joined:
             await asyncio.sleep(settings.NOTIFICATIONS_POLL_SECONDS)
             try:
-                await self._join()
-                for user_id, sequence in (await asequences(list(self._subscriptions))).items():
-                    for subscription in self._subscriptions.get(user_id, ()):
-                        subscription.catch_up_to(sequence)
+                behind = await self.poll()
+                if upkeep is None or upkeep.done():  # by itself: a layer that is silent must not hold up the poll
+                    upkeep = self.loop.create_task(self._keep_groups(behind))
             except Exception:
                 logger.exception("The poll of the inboxes failed; it will try again")
+        # Nobody is served. Without an `await` from here on: who comes now finds nothing, and begins anew.
+        if self._listener is not None:
+            self._listener.cancel()
+        self._listener = self._poller = None
+
+    async def poll(self) -> set[int]:
+        """Finds what the channel layer lost, in a few statements for all users served here; returns who was behind."""
+        positions = {
+            user_id: min(known)
+            for user_id, subscriptions in self._subscriptions.items()
+            if (known := [one.known for one in subscriptions if one.known is not None])
+        }
+        news = await aread_news(positions)
+        for change in news:
+            for subscription in self._subscriptions.get(change.user_id, ()):
+                subscription.offer(change)
+        return {change.user_id for change in news}
+
+    async def _keep_groups(self, behind: set[int]) -> None:
+        """Brings the groups in line with who is served. Who was `behind` joins again.
+
+        For perhaps the layer forgot them: it was flushed, or keeps no membership for ever.
+        """
+        served = self._subscriptions.keys()
+        await self._leave(self._joined - served)
+        await self._join((served & behind) | (served - self._joined))
 
 
 _hub: Hub | None = None

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from importlib import import_module
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -14,8 +14,11 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from apps.users.models import User
+from config.shutdown import Socket
 
 logger = logging.getLogger(__name__)
+
+FORBIDDEN = 4403
 
 
 class SignIn(NamedTuple):
@@ -48,34 +51,32 @@ def still_valid(sign_ins: Collection[SignIn]) -> set[SignIn]:
 
 
 class Watch:
-    """Calls `end` for each sign-in that is no longer valid, at the next turn of its clock."""
+    """Ends each socket whose sign-in is no longer valid, at the next turn of its clock."""
 
     def __init__(self) -> None:
-        self._watched: dict[object, tuple[SignIn, Callable[[], Awaitable[None]]]] = {}
+        self._watched: dict[Socket, SignIn] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, who: object, sign_in: SignIn, end: Callable[[], Awaitable[None]]) -> None:
-        self._watched[who] = (sign_in, end)
+    def add(self, socket: Socket, sign_in: SignIn) -> None:
+        self._watched[socket] = sign_in
         if self._task is None:
             self._task = asyncio.create_task(self._run())
 
-    def discard(self, who: object) -> None:
-        self._watched.pop(who, None)
-        if not self._watched and self._task is not None:
-            self._task.cancel()
-            self._task = None
+    def discard(self, socket: Socket) -> None:
+        self._watched.pop(socket, None)
 
     async def _run(self) -> None:
-        while True:
+        while self._watched:
             await asyncio.sleep(settings.NOTIFICATIONS_POLL_SECONDS)
             try:
                 watched = dict(self._watched)
-                valid = await database_sync_to_async(still_valid)({sign_in for sign_in, _end in watched.values()})
-                for sign_in, end in watched.values():
+                valid = await database_sync_to_async(still_valid)(set(watched.values()))
+                for socket, sign_in in watched.items():
                     if sign_in not in valid:
-                        await end()
+                        await socket.end(FORBIDDEN, "Forbidden")
             except Exception:
                 logger.exception("Could not ask whether sign-ins are still valid; will ask again")
+        self._task = None
 
 
 _watches: WeakKeyDictionary[asyncio.AbstractEventLoop, Watch] = WeakKeyDictionary()

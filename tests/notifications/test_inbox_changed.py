@@ -7,12 +7,13 @@ from channels.layers import get_channel_layer
 from django.db import OperationalError
 from pytest_django import Settings
 
-from apps.notifications import delivery
+from apps.notifications import delivery, subscriptions
 from apps.notifications.changes import InboxChange
-from apps.notifications.delivery import aread_changes, silent
+from apps.notifications.delivery import group_name, silent
 from apps.notifications.kinds import Announcement
 from apps.notifications.models import Inbox
 from apps.notifications.services import anotify
+from apps.notifications.subscriptions import aread_changes
 from apps.profiles.services import profile_of
 from tests.clients import Socket
 from tests.conftest import ApiFor, SocketFor, User
@@ -243,8 +244,9 @@ async def test_a_cursor_older_than_what_is_kept_is_refused(socket: SocketFor, al
     assert await refusal(await socket(alice), after=4) == "CURSOR_EXPIRED"
 
 
+@pytest.mark.parametrize("failing", [{1}, {2}, {1, 2, 4}], ids=["first", "a later one", "several"])
 async def test_a_database_that_is_away_ends_no_subscription(
-    socket: SocketFor, alice: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    failing: set[int], socket: SocketFor, alice: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.NOTIFICATIONS_POLL_SECONDS = 0.1
     for number in range(150):
@@ -254,13 +256,34 @@ async def test_a_database_that_is_away_ends_no_subscription(
     async def read(user_id: int, after: int | None) -> InboxChange:
         nonlocal reads
         reads += 1
-        if reads == 2:  # the second page's
+        if reads in failing:
             raise OperationalError("the server closed the connection unexpectedly")
         return await aread_changes(user_id, after)
 
-    monkeypatch.setattr(delivery, "aread_changes", read)
+    monkeypatch.setattr(subscriptions, "aread_changes", read)
     client = await socket(alice)
     await client.subscribe(INBOX_CHANGED, after=0)
     pages = [await change(client) for _ in range(2)]
     assert [page["sequence"] for page in pages] == [100, 150]
-    assert reads == 3
+    assert reads > max(failing)
+
+
+async def test_who_has_gone_is_no_longer_listened_for(socket: SocketFor, alice: User, settings: Settings) -> None:
+    settings.NOTIFICATIONS_POLL_SECONDS = 0.1
+    client = await socket(alice)
+    await client.subscribe(INBOX_CHANGED)
+    await change(client)
+
+    def is_listened_for() -> bool:
+        return any(name.endswith(group_name(alice.pk)) for name in get_channel_layer().groups)
+
+    assert is_listened_for()
+    await client.disconnect()
+    async with asyncio.timeout(5):
+        while is_listened_for():
+            await asyncio.sleep(0.01)
+    client = await socket(alice)
+    await client.subscribe(INBOX_CHANGED)
+    await change(client)
+    await anotify([alice], Announcement("back again"))
+    assert (await change(client))["notifications"][0]["title"] == "back again"

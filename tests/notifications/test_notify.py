@@ -1,11 +1,12 @@
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
 from django.db import close_old_connections, transaction
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
-from apps.notifications import services
+from apps.notifications import delivery, services
 from apps.notifications.kinds import Announcement, Channel, Content, NotificationKind
 from apps.notifications.models import Inbox, Notification
 from apps.notifications.services import AudienceTooLarge, anotify, mark_read, notify, set_preference, unread_count
@@ -161,6 +162,27 @@ def test_the_actor_may_lack_a_profile(alice: User, bob: User) -> None:
 def test_an_announcement_leads_nowhere_else(url: str) -> None:
     with pytest.raises(ValueError, match="a path on this site"):
         Announcement("Hello", url=url)
+
+
+def test_a_channel_layer_that_is_silent_is_waited_for_once(
+    alice: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "INLINE_SECONDS", 0.1)
+    monkeypatch.setattr(delivery, "_inline_again_at", 0.0)
+    monkeypatch.setattr(delivery, "_hub", None)  # as in a command
+    with socket.create_server(("127.0.0.1", 0)) as silent_redis:
+        settings.CHANNEL_LAYERS = {
+            "default": {
+                "BACKEND": "apps.notifications.layers.RedisPubSubChannelLayer",
+                "CONFIG": {"hosts": [f"redis://127.0.0.1:{silent_redis.getsockname()[1]}"]},
+            }
+        }
+        for _ in range(3):
+            assert notify([alice], HELLO) == 1
+        silent_redis.setblocking(False)
+        silent_redis.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent_redis.accept()
 
 
 def test_unread_is_exact(alice: User) -> None:

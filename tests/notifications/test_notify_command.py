@@ -1,8 +1,14 @@
+import subprocess
+import sys
+import time
+
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models import Count
 
-from apps.notifications.models import Notification
+from apps.notifications.models import Inbox, Notification
 from tests.conftest import User
+from tests.processes import ROOT, environment, manage
 
 
 def test_it_works(alice: User, bob: User, capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,6 +25,26 @@ def test_everyone_who_is_active(alice: User, bob: User) -> None:
     bob.save()
     call_command("notify", "--everyone", "--title", "Hello")
     assert Notification.objects.get().recipient_id == alice.pk
+
+
+def test_killed_in_the_middle_and_run_again_with_its_key(transactional_db: None) -> None:
+    users = User.objects.bulk_create(User(email=f"user{number}@example.com") for number in range(8_000))
+    command = ["notify", "--everyone", "--title", "Hello", "--key", "once"]
+    process = subprocess.Popen([sys.executable, "manage.py", *command], cwd=ROOT, env=environment())
+    deadline = time.monotonic() + 60
+    while not (reached := Notification.objects.count()):
+        assert time.monotonic() < deadline
+    process.kill()
+    process.wait()
+    assert 1_000 <= reached < len(users)
+    assert Notification.objects.count() % 1_000 == 0  # each batch is whole or not there
+
+    manage(*command)
+
+    assert manage(*command) == "Notified 0 users.\n"
+    assert Notification.objects.count() == len(users)
+    assert not Notification.objects.values("recipient").annotate(many=Count("*")).exclude(many=1).exists()
+    assert Inbox.objects.filter(sequence=1, unread=1).count() == len(users)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ APPS = sorted(path.name for path in (ROOT / "apps").iterdir() if (path / "apps.p
 PUBLIC = {"models", "services", "types", "notifications", "kinds"}
 # Each dependency has one address: who looks for it, or replaces it, looks there.
 ADDRESSES = {
+    "channels_redis": ("apps.notifications.layers",),
     "strawberry": ("config.schema", "config.graphql.*", "config.asgi", "apps.*.types", "apps.*.schema"),
     "strawberry_django": ("config.schema", "config.graphql.*", "apps.*.types", "apps.*.schema"),
     "allauth": ("apps.accounts.*",),

@@ -18,8 +18,9 @@ class Command(BaseCommand):
         parser.add_argument("--body", default="")
         parser.add_argument("--url", default="", help="a path on this site, where a click leads")
         parser.add_argument("--actor", metavar="EMAIL", help="who says it; by default the site itself")
+        parser.add_argument("--key", help="any name for this sending: run again with it, it skips who has it already")
 
-    def handle(self, *, email: list[str], everyone: bool, actor: str | None, **options: Any) -> None:
+    def handle(self, *, email: list[str], everyone: bool, actor: str | None, key: str | None, **options: Any) -> None:
         if everyone == bool(email):
             raise CommandError("Name either some addresses or --everyone.")
         try:
@@ -28,7 +29,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         sender = self._user(actor) if actor else None
         recipients = User.objects.filter(is_active=True) if everyone else [self._user(address) for address in email]
-        count = notify(recipients, announcement, actor=sender)
+        count = notify(recipients, announcement, actor=sender, key=key)
         self.stdout.write(f"Notified {count} user{'' if count == 1 else 's'}.")
 
     def _user(self, email: str) -> User:

@@ -1,0 +1,100 @@
+"""An orderly end, on every server. SIGTERM is heard here first, and passed on to the server when the work is done.
+
+At once, `/health/ready/` says 503 and no socket opens, so that a load balancer looks elsewhere. After
+`SHUTDOWN_DELAY_SECONDS` the open sockets get a close that tells clients to come back. When they have gone and what was
+being answered is answered, or else at the deadline, it is the server's turn. (Daphne's would be to cut them all.)
+"""
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Protocol
+
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+DEADLINE_SECONDS = 6
+"""How long the sockets and requests have, after the delay. All of it together has to stay below the ten seconds after
+which Docker, Kubernetes and systemd lose patience."""
+SERVICE_RESTART = 1012
+SERVICE_RESTART_ON_DAPHNE = 4503
+"""Daphne sends no code below 3000 but 1000. It turns 1012 into 1011, at which clients give up for good."""
+
+
+class Socket(Protocol):
+    async def end(self, code: int, reason: str) -> None: ...
+
+
+class Shutdown:
+    def __init__(self) -> None:
+        self.begun = False
+        self.sockets: set[Socket] = set()
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._server_handler: Any = None
+        self._close_code = SERVICE_RESTART_ON_DAPHNE
+
+    def listen(self) -> None:
+        """Takes the server's place as the first to hear SIGTERM, if it listens at all. Free after the first call."""
+        loop = asyncio.get_running_loop()
+        if loop is self._loop:
+            return
+        self._loop = loop
+        handler = signal.getsignal(signal.SIGTERM)
+        if callable(handler) and handler != self._on_sigterm and threading.current_thread() is threading.main_thread():
+            self._server_handler = handler
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        if self.begun or self._loop is None or not self._loop.is_running():
+            self._server_handler(number, frame)
+        else:
+            self._loop.call_soon_threadsafe(self._begin)
+
+    def _begin(self) -> None:
+        self.begun = True
+        self._task = asyncio.create_task(self._end())
+
+    async def _end(self) -> None:
+        logger.info("Ending: %s under way, %s of them WebSockets", self._under_way, len(self.sockets))
+        await asyncio.sleep(settings.SHUTDOWN_DELAY_SECONDS)
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                closing = [socket.end(self._close_code, "Service restart") for socket in self.sockets]
+                await asyncio.gather(*closing, return_exceptions=True)  # some may have gone by themselves
+                while self._under_way:
+                    self._idle.clear()
+                    await self._idle.wait()
+        except Exception:
+            logger.exception("Not all came to its end: %s are still under way", self._under_way)
+        self._server_handler(signal.SIGTERM, None)
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """What the end waits for."""
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
+    async def lifespan(self, receive: Any, send: Any) -> None:
+        """The server's start and end, for those that tell of them. Daphne does not."""
+        self._close_code = SERVICE_RESTART
+        while True:
+            message = await receive()
+            await send({"type": f"{message['type']}.complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+
+
+shutdown = Shutdown()
