@@ -56,7 +56,7 @@ async def test_who_never_answers_is_dropped(
     client, other = await socket(alice), await socket(bob)
     await subscribe(client)
     await subscribe(other)
-    output = {"type": "websocket.send"}
+    output: dict[str, Any] = {"type": "websocket.send"}
     async with asyncio.timeout(10):
         while output["type"] == "websocket.send":  # one by one: what comes together is one message, as large as it is
             await anotify([alice], Announcement("Hello", body=BODY))
