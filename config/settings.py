@@ -74,12 +74,17 @@ INSTALLED_APPS = [
     "apps.accounts",
     "allauth",
     "allauth.account",
+    "allauth.headless",  # what `apps.accounts.services` speaks to; not served
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.usersessions",
     "channels",
     "strawberry_django",
     "servestatic",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.humanize",  # allauth's page of sessions
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
@@ -98,6 +103,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "apps.accounts.middleware.sessions_middleware",
 ]
 
 TEMPLATES: list[dict[str, Any]] = [
@@ -204,7 +210,10 @@ def mailer(url: str) -> dict[str, Any]:
     raise ImproperlyConfigured(f"EMAIL_URL is {url!r}. Try consolemail:// or smtp://user:password@mail.example.com:587")
 
 
-MAILERS = {"default": mailer(env.str("EMAIL_URL", default="consolemail://"))}
+MAILERS: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "config.mail.BackgroundBackend"},
+    "delivery": mailer(env.str("EMAIL_URL", default="consolemail://")),
+}
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"noreply@{SITE.hostname}")
 
 # ------------------------------------------------------------------------------------------------------- safety
@@ -223,7 +232,7 @@ TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 if TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-SECURE_CSP = {
+SECURE_CSP: dict[str, list[str]] = {
     "default-src": [CSP.SELF],
     "img-src": [CSP.SELF, "data:"],  # data: a QR code, for an authenticator app
     "object-src": [CSP.NONE],
@@ -258,11 +267,65 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_SIGNUP_FORM_CLASS = "apps.accounts.forms.SignupForm"
 # Mandatory: otherwise sign-up tells a stranger which addresses have an account.
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+# A row for each key, not a signature: so a key can be used up, and dies with a change of password.
+ACCOUNT_EMAIL_CONFIRMATION_HMAC = False
+ACCOUNT_LOGIN_ON_EMAIL_CONFIRMATION = True  # in the session that signed up, and nowhere else
+ACCOUNT_LOGIN_BY_CODE_ENABLED = True
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = SITE.scheme
+ACCOUNT_RATE_LIMITS = {  # allauth's own, and what differs: three mails in five minutes instead of one in three
+    "confirm_email": "3/5m/key",
+    "request_verification": "20/m/ip,3/5m/key",
+}
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
+PASSWORD_RESET_TIMEOUT = 3 * 3600  # seconds
+
+# The second factor: an authenticator app or a passkey, and recovery codes. A passkey also signs in by itself.
+MFA_ADAPTER = "apps.accounts.adapter.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = SITE.netloc
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # http://localhost, in development
+# allauth would rather refuse a new address than keep an unverified one beside a second factor; here nobody is signed in
+# who has not verified one, which is what that is for.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+
+USERSESSIONS_TRACK_ACTIVITY = True  # shows it on the page; `apps.accounts.middleware` keeps it
+HEADLESS_CLIENTS = ("browser",)  # by the session's cookie; there are no tokens
+
+# Sign-in with an account elsewhere: a provider without a key is not installed, so it has no button and no address.
+SOCIALACCOUNT_ADAPTER = "apps.accounts.adapter.SocialAccountAdapter"
+SOCIAL_APPS: dict[str, dict[str, Any]] = {
+    "google": {
+        "client_id": env.str("GOOGLE_CLIENT_ID", default=""),
+        "secret": env.str("GOOGLE_CLIENT_SECRET", default=""),
+    },
+    "github": {
+        "client_id": env.str("GITHUB_CLIENT_ID", default=""),
+        "secret": env.str("GITHUB_CLIENT_SECRET", default=""),
+    },
+    "microsoft": {
+        "client_id": env.str("MICROSOFT_CLIENT_ID", default=""),
+        "secret": env.str("MICROSOFT_CLIENT_SECRET", default=""),
+    },
+    "apple": {
+        "client_id": env.str("APPLE_CLIENT_ID", default=""),
+        "secret": env.str("APPLE_KEY_ID", default=""),
+        "key": env.str("APPLE_TEAM_ID", default=""),
+        "settings": {"certificate_key": env.str("APPLE_PRIVATE_KEY", default="").replace("\\n", "\n")},
+    },
+}
+SOCIAL_ORIGINS = {
+    "google": "https://accounts.google.com",
+    "github": "https://github.com",
+    "microsoft": "https://login.microsoftonline.com",
+    "apple": "https://appleid.apple.com",
+}
+SOCIALACCOUNT_PROVIDERS = {name: {"APPS": [app]} for name, app in SOCIAL_APPS.items() if app["client_id"]}
+INSTALLED_APPS += [f"allauth.socialaccount.providers.{name}" for name in SOCIALACCOUNT_PROVIDERS]
+SECURE_CSP["form-action"].extend(SOCIAL_ORIGINS[name] for name in SOCIALACCOUNT_PROVIDERS)  # where buttons lead
 
 # ------------------------------------------------------------------------------------------------- notifications
 
@@ -275,6 +338,9 @@ NOTIFICATIONS_RETENTION_DAYS = env.int("NOTIFICATIONS_RETENTION_DAYS", default=9
 
 # From SIGTERM until sockets are closed: so long `/health/ready/` says 503, for a load balancer to look elsewhere.
 SHUTDOWN_DELAY_SECONDS = env.float("SHUTDOWN_DELAY_SECONDS", default=2.0)
+
+# Threads of each process for what no answer waits for: mail. 0: it is waited for.
+BACKGROUND_THREADS = env.int("BACKGROUND_THREADS", default=2)
 
 # ------------------------------------------------------------------------------------------------ language, logs
 

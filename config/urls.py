@@ -2,12 +2,13 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path, re_path
 
+from apps.accounts.views import delete_account
 from apps.notifications.views import inbox
 from apps.profiles.views import avatar
 from apps.profiles.views import settings as settings_page
 from config.graphql.http import GraphQLView
 from config.schema import schema
-from config.views import home
+from config.views import export, home
 
 handler404 = "config.views.not_found"
 
@@ -15,6 +16,8 @@ urlpatterns = [
     path("", home, name="home"),
     path("notifications/", inbox, name="inbox"),
     path("settings/", settings_page, name="settings"),
+    path("settings/export/", export, name="export"),
+    path("settings/delete/", delete_account, name="delete_account"),
     path("accounts/", include("allauth.urls")),
     path(
         "graphql/", GraphQLView.as_view(schema=schema, graphql_ide=None, multipart_uploads_enabled=True), name="graphql"

@@ -1,10 +1,34 @@
+from importlib import import_module
+
+from django.apps import apps
+from django.contrib.auth.decorators import login_required
 from django.db import close_old_connections
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils import timezone
+from django.utils.module_loading import module_has_submodule
+from django.views.decorators.cache import never_cache
 
 
 def home(request: HttpRequest) -> HttpResponse:
     return render(request, "home.html" if request.user.is_authenticated else "landing.html")
+
+
+@login_required
+@never_cache
+def export(request: HttpRequest) -> HttpResponse:
+    """All that is kept of the user, as a file: what the `export` in each installed app's `export.py` gives."""
+    data = {
+        config.label: import_module(f"{config.name}.export").export(request.user)
+        for config in apps.get_app_configs()
+        if config.name.startswith("apps.") and module_has_submodule(config.module, "export")
+    }
+    name = f"{request.get_host().partition(':')[0]}-{timezone.now():%Y-%m-%d}.json"
+    return JsonResponse(
+        data,
+        json_dumps_params={"indent": 2, "ensure_ascii": False},
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -1,21 +1,31 @@
-"""Getting in and staying in: a thin layer over allauth's own flows, which its pages take as well."""
+"""Getting in and staying in: a thin layer over allauth's own flows, which its pages take as well.
+
+What comes from the API goes through `headless.ask`, and passes the rate limits there: each raises `RateLimited`, and
+`ValidationError` for what the person who typed can mend, whatever else its docstring names.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NoReturn
+from http import HTTPStatus
+from typing import cast
 
-from allauth.account.adapter import get_adapter
-from allauth.account.forms import LoginForm
-from allauth.account.internal.constants import LoginStageKey
-from allauth.account.internal.stagekit import get_pending_stage
 from allauth.account.models import EmailAddress
+from allauth.core import ratelimit
+from allauth.mfa.adapter import get_adapter as get_mfa_adapter
+from allauth.mfa.models import Authenticator
 from channels.db import database_sync_to_async
+from django.contrib.auth import logout
 from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from apps.accounts.headless import MFA_CODE, VERIFY_EMAIL, ask, pending_step, take_session
+from apps.accounts.sessions import end_sessions_of
+from apps.background import in_background
 from apps.errors import RateLimited
 from apps.profiles.services import profile_of
 from apps.users.models import User
@@ -26,7 +36,7 @@ class AuthenticationStep(StrEnum):
     MFA_CODE = "mfa_code"
 
 
-STEPS = {LoginStageKey.VERIFY_EMAIL.value: AuthenticationStep.VERIFY_EMAIL}
+STEPS = {VERIFY_EMAIL: AuthenticationStep.VERIFY_EMAIL, MFA_CODE: AuthenticationStep.MFA_CODE}
 
 
 @dataclass(frozen=True)
@@ -58,40 +68,220 @@ def create_verified_addresses(users: Sequence[User]) -> None:
     )
 
 
-def log_in(request: HttpRequest, email: str, password: str) -> Authentication:
-    """Signs the request's session in, or says what is still asked for.
-
-    Raises `ValidationError` (`invalid_credentials`, `inactive`) and `RateLimited`.
-    """
-    form = LoginForm({"login": email, "password": password}, request=request)
-    if not form.is_valid():
-        _refuse(form)
-    form.login(request)
-    if not form.user.is_active:
-        raise ValidationError(_("This account is inactive."), code="inactive")
-    return _authentication(request)
-
-
-def _refuse(form: LoginForm) -> NoReturn:
-    codes = {error.code for errors in form.errors.as_data().values() for error in errors}
-    if "too_many_login_attempts" in codes:
-        raise RateLimited(_("Too many failed sign-ins. Try again later."))
-    # One answer, whatever was wrong: it must not tell whether the account exists.
-    raise ValidationError(_("The e-mail address or the password is not correct."), code="invalid_credentials")
-
-
-def log_out(request: HttpRequest) -> Authentication:
-    get_adapter().logout(request)
-    return _authentication(request)
+def _user_of(request: HttpRequest) -> User:
+    """Who is signed in, as the caller has made sure of."""
+    return cast(User, request.user)
 
 
 def _authentication(request: HttpRequest) -> Authentication:
     if request.user.is_authenticated:
         return Authentication(account_of(request.user), pending=[])
-    stage = get_pending_stage(request)
-    return Authentication(None, pending=[STEPS[stage.key]] if stage and stage.key in STEPS else [])
+    step = pending_step(request)
+    return Authentication(None, pending=[STEPS[step]] if step in STEPS else [])
+
+
+# ---------------------------------------------------------------------------------------------- signing up, in and out
+
+
+def sign_up(request: HttpRequest, email: str, password: str, display_name: str = "") -> Authentication:
+    """Makes an account, and mails a key to verify its address. For a known address it only looks so; a mail tells."""
+    if request.user.is_authenticated:
+        raise ValidationError(_("You are signed in. Sign out first."), code="already_signed_in")
+    ask(request, "POST", "auth/signup", email=email, password=password, display_name=display_name)
+    return _authentication(request)
+
+
+def log_in(request: HttpRequest, email: str, password: str) -> Authentication:
+    """Signs the request's session in, or says what is still asked for. Who was signed in there before, no longer is.
+
+    The refusals' codes are `invalid_credentials` and `inactive`.
+    """
+    former = request.session
+    if request.user.is_authenticated:
+        take_session(request, type(former)())
+    try:
+        _check_credentials(request, email, password)
+        authentication = _authentication(request)
+        if not (authentication.account or authentication.pending):
+            raise ValidationError(_("This account is inactive."), code="inactive")
+    except (ValidationError, RateLimited):
+        take_session(request, former)
+        raise
+    if request.session is not former:
+        former.flush()
+    return authentication
+
+
+def _check_credentials(request: HttpRequest, email: str, password: str) -> None:
+    try:
+        ask(request, "POST", "auth/login", email=email, password=password)
+    except ValidationError as refusal:
+        # One answer, whatever was wrong: it must not tell whether the account exists.
+        message = _("The e-mail address or the password is not correct.")
+        raise ValidationError(message, code="invalid_credentials") from refusal
+
+
+def authenticate_mfa(request: HttpRequest, code: str) -> Authentication:
+    """The second step of a sign-in: a TOTP or a recovery code. Without a first one, `no_pending_sign_in`."""
+    if pending_step(request) != MFA_CODE:
+        raise ValidationError(_("Sign in with your password first."), code="no_pending_sign_in")
+    ask(request, "POST", "auth/2fa/authenticate", code=code)
+    return _authentication(request)
+
+
+def log_out(request: HttpRequest) -> Authentication:
+    ask(request, "DELETE", "auth/session")
+    return _authentication(request)
+
+
+# ------------------------------------------------------------------------------------------------- addresses, passwords
+
+
+def verify_email(request: HttpRequest, key: str) -> Authentication:
+    """Verifies the address to which the key was mailed; in the session that signed up with it, signs in too.
+
+    The refusals' codes are `invalid_key` and, where somebody else has verified that address meanwhile, `email_taken`.
+    """
+    if ask(request, "POST", "auth/email/verify", key=key).status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise ValidationError({"key": ValidationError(_("Invalid or expired key."), code="invalid_key")})
+    return _authentication(request)
+
+
+def request_email_verification(request: HttpRequest, email: str) -> None:
+    """Mails a new key, if that address waits for one; nothing tells the caller whether it does."""
+    email = email.strip().lower()
+    try:
+        validate_email(email)
+    except ValidationError as error:
+        raise ValidationError({"email": error}) from error
+    if not ratelimit.consume(request, action="request_verification", key=email):
+        raise RateLimited(_("Too many tries. Wait a little, then try again."))
+
+    def send() -> None:
+        waiting = EmailAddress.objects.filter(email=email, verified=False, user__is_active=True)
+        for address in waiting.select_related("user"):
+            address.send_confirmation()
+
+    in_background(send)
+
+
+def request_password_reset(request: HttpRequest, email: str) -> None:
+    """Mails a key to set a new password, or that there is no account; nothing tells the caller which."""
+    ask(request, "POST", "auth/password/request", email=email)
+
+
+def reset_password(request: HttpRequest, key: str, password: str) -> Authentication:
+    """Sets the password of the account to which the key was mailed, and signs it out everywhere."""
+    ask(request, "POST", "auth/password/reset", key=key, password=password)
+    return _authentication(request)
+
+
+def change_password(request: HttpRequest, current_password: str, new_password: str) -> Authentication:
+    """Signs the account out everywhere else."""
+    ask(request, "POST", "account/password/change", current_password=current_password, new_password=new_password)
+    return _authentication(request)
+
+
+def list_email_addresses(user: User) -> list[EmailAddress]:
+    """The primary one first."""
+    return list(EmailAddress.objects.filter(user=user).order_by("-primary", "pk"))
+
+
+def add_email_address(request: HttpRequest, email: str) -> EmailAddress:
+    """Mails a key to verify it, before which it is good for nothing."""
+    ask(request, "POST", "account/email", email=email)
+    return EmailAddress.objects.get_for_user(request.user, email.strip())
+
+
+def remove_email_address(request: HttpRequest, email: str) -> None:
+    """Any but the primary one: `cannot_remove_primary_email`."""
+    ask(request, "DELETE", "account/email", email=email)
+
+
+def make_email_address_primary(request: HttpRequest, email: str) -> EmailAddress:
+    """Once it is verified: else `unverified_primary_email`."""
+    ask(request, "PATCH", "account/email", email=email, primary=True)
+    return EmailAddress.objects.get_for_user(request.user, email.strip())
+
+
+# ------------------------------------------------------------------------------------------------------ second factor
+
+
+def mfa_of(user: User) -> tuple[bool, int]:
+    """Whether codes of an authenticator app are asked for, and how many recovery codes are left."""
+    authenticators = {one.type: one for one in Authenticator.objects.filter(user=user)}
+    recovery_codes = authenticators.get(Authenticator.Type.RECOVERY_CODES)
+    left = len(recovery_codes.wrap().get_unused_codes()) if recovery_codes else 0
+    return Authenticator.Type.TOTP in authenticators, left
+
+
+def start_totp(request: HttpRequest) -> tuple[str, str, str]:
+    """A new secret, as text, as an otpauth:// URI and as an SVG picture of it. It holds once it is confirmed."""
+    answer = ask(request, "GET", "account/authenticators/totp")
+    if answer.status != HTTPStatus.NOT_FOUND:
+        raise _totp_enabled()
+    uri = answer.meta["totp_url"]
+    return answer.meta["secret"], uri, get_mfa_adapter().build_totp_svg(uri)
+
+
+def confirm_totp(request: HttpRequest, code: str) -> list[str]:
+    """From now on sign-ins ask for a code. Returns the recovery codes that are left."""
+    if mfa_of(_user_of(request))[0]:
+        raise _totp_enabled()
+    try:
+        ask(request, "POST", "account/authenticators/totp", code=code)
+    except IntegrityError as error:  # confirmed twice at the same moment
+        raise _totp_enabled() from error
+    return ask(request, "GET", "account/authenticators/recovery-codes").data["unused_codes"]
+
+
+def _totp_enabled() -> ValidationError:
+    return ValidationError(_("An authenticator app is set up already."), code="totp_enabled")
+
+
+def disable_totp(request: HttpRequest, password: str) -> tuple[bool, int]:
+    """Returns what `mfa_of` does then."""
+    _check_password(request, password)
+    ask(request, "DELETE", "account/authenticators/totp")
+    return mfa_of(_user_of(request))
+
+
+def _check_password(request: HttpRequest, password: str) -> None:
+    if not _user_of(request).has_usable_password():
+        message = _("This account has no password yet. Set one by way of “forgot password”.")
+        raise ValidationError({"password": ValidationError(message, code="no_password")})
+    ask(request, "POST", "auth/reauthenticate", password=password)
+
+
+# ----------------------------------------------------------------------------------------------------------- the end
+
+
+def delete_account(request: HttpRequest, password: str) -> None:
+    """With all that is its own: sessions, notifications, picture. What it caused at others stays, without a name."""
+    _check_password(request, password)
+    user = _user_of(request)
+    with transaction.atomic():
+        end_sessions_of(user)
+        user.delete()
+    logout(request)
 
 
 aaccount_of = database_sync_to_async(account_of)
+asign_up = database_sync_to_async(sign_up)
 alog_in = database_sync_to_async(log_in)
+aauthenticate_mfa = database_sync_to_async(authenticate_mfa)
 alog_out = database_sync_to_async(log_out)
+averify_email = database_sync_to_async(verify_email)
+arequest_email_verification = database_sync_to_async(request_email_verification)
+arequest_password_reset = database_sync_to_async(request_password_reset)
+areset_password = database_sync_to_async(reset_password)
+achange_password = database_sync_to_async(change_password)
+alist_email_addresses = database_sync_to_async(list_email_addresses)
+aadd_email_address = database_sync_to_async(add_email_address)
+aremove_email_address = database_sync_to_async(remove_email_address)
+amake_email_address_primary = database_sync_to_async(make_email_address_primary)
+amfa_of = database_sync_to_async(mfa_of)
+astart_totp = database_sync_to_async(start_totp)
+aconfirm_totp = database_sync_to_async(confirm_totp)
+adisable_totp = database_sync_to_async(disable_totp)
+adelete_account = database_sync_to_async(delete_account)

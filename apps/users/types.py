@@ -22,6 +22,10 @@ class Context(Protocol):
     def http_request(self) -> HttpRequest | None:
         """None over a WebSocket, which has no cookies to set and so cannot change a session."""
 
+    @property
+    def session_key(self) -> str | None:
+        """Of the session by which the caller is signed in."""
+
     async def visitor_or_user(self) -> User | None:
         """The signed-in user, None for a visitor."""
 

@@ -20,6 +20,10 @@ class HttpContext:
     def __init__(self, request: HttpRequest) -> None:
         self.http_request = request
 
+    @property
+    def session_key(self) -> str | None:
+        return self.http_request.session.session_key
+
     async def visitor_or_user(self) -> User | None:
         user = await self.http_request.auser()
         return user if user.is_authenticated else None

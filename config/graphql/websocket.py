@@ -23,8 +23,9 @@ class WebSocketContext:
 
     http_request: HttpRequest | None = None
 
-    def __init__(self, user: User | None) -> None:
+    def __init__(self, user: User | None, session_key: str | None) -> None:
         self._user = user
+        self.session_key = session_key
 
     async def visitor_or_user(self) -> User | None:
         return self._user
@@ -57,7 +58,7 @@ class GraphQLConsumer(GraphQLWSConsumer[WebSocketContext, None]):
 
     async def get_context(self, request: Any, response: Any) -> WebSocketContext:
         user = self.scope["user"]
-        return WebSocketContext(user if user.is_authenticated else None)
+        return WebSocketContext(user if user.is_authenticated else None, self.scope["session"].session_key)
 
     async def connect(self) -> None:
         shutdown.sockets.add(self)

@@ -28,6 +28,7 @@ def test_it_works(model: type[Model], staff: Client) -> None:
     for page in pages:
         assert staff.get(page).status_code in {200, 403}, page
     assert staff.get(pages[0]).status_code == 200
+    assert staff.get(pages[0], {"q": "alice"}).status_code == 200
 
 
 def test_a_visitor_signs_in_by_the_site_s_own_door(client: Client, transactional_db: None) -> None:

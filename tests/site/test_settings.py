@@ -72,7 +72,7 @@ def test_whose_pages_may_open_a_socket() -> None:
 def test_email_url(url: str, options: dict[str, object]) -> None:
     [mailers] = values("MAILERS", **PRODUCTION, EMAIL_URL=url)
     assert isinstance(mailers, dict)
-    assert options.items() <= mailers["default"]["OPTIONS"].items()
+    assert options.items() <= mailers["delivery"]["OPTIONS"].items()
 
 
 def test_an_unknown_email_url_is_refused() -> None:

@@ -11,8 +11,21 @@ from pytest_django import Settings
 
 from apps.notifications.kinds import Announcement
 from apps.notifications.services import anotify
+from tests.accounts.mailbox import RESET, mailed_key
+from tests.accounts.operations import (
+    CHANGE_PASSWORD,
+    DELETE_ACCOUNT,
+    END_OTHER_SESSIONS,
+    END_SESSION,
+    LOG_OUT,
+    OUT,
+    REQUEST_PASSWORD_RESET,
+    RESET_PASSWORD,
+    SESSIONS,
+    ask,
+)
 from tests.clients import Api, Socket, session_cookies
-from tests.conftest import User
+from tests.conftest import PASSWORD, User
 
 INBOX_CHANGED = "subscription { inboxChanged { sequence } }"
 
@@ -22,12 +35,29 @@ def _often(settings: Settings) -> None:
     settings.NOTIFICATIONS_POLL_SECONDS = 0.1
 
 
+async def elsewhere(user: User) -> Api:
+    """The user in a session of another device."""
+    return Api(await database_sync_to_async(session_cookies)(user))
+
+
 async def log_out(user: User, cookies: dict[str, str]) -> None:
     async with Api(cookies) as client:
-        await client.data("mutation { logOut { __typename } }")
+        await ask(client, LOG_OUT)
 
 
 async def end_session(user: User, cookies: dict[str, str]) -> None:
+    async with Api(cookies) as client, await elsewhere(user) as other:
+        [session] = await ask(client, SESSIONS)
+        assert await ask(other, END_SESSION, id=session["id"]) == {"accepted": True}
+
+
+async def end_other_sessions(user: User, cookies: dict[str, str]) -> None:
+    async with Api(cookies) as client, await elsewhere(user) as other:
+        assert await ask(client, SESSIONS)
+        assert await ask(other, END_OTHER_SESSIONS) == {"accepted": True}
+
+
+async def lose_session(user: User, cookies: dict[str, str]) -> None:
     await Session.objects.filter(pk__in=cookies.values()).adelete()
 
 
@@ -37,8 +67,15 @@ async def expire(user: User, cookies: dict[str, str]) -> None:
 
 
 async def change_password(user: User, cookies: dict[str, str]) -> None:
-    user.set_password("another one")
-    await user.asave()
+    async with Api(cookies) as client:
+        answer = await ask(client, CHANGE_PASSWORD, currentPassword=PASSWORD, newPassword="staple correct horse")
+        assert answer["isAuthenticated"]
+
+
+async def reset_password(user: User, cookies: dict[str, str]) -> None:
+    async with Api() as client:
+        await ask(client, REQUEST_PASSWORD_RESET, email=user.email)
+        assert await ask(client, RESET_PASSWORD, key=mailed_key(RESET), password="staple correct horse") == OUT
 
 
 async def deactivate(user: User, cookies: dict[str, str]) -> None:
@@ -46,10 +83,21 @@ async def deactivate(user: User, cookies: dict[str, str]) -> None:
 
 
 async def delete(user: User, cookies: dict[str, str]) -> None:
-    await database_sync_to_async(user.delete)()
+    async with await elsewhere(user) as client:
+        assert await ask(client, DELETE_ACCOUNT, password=PASSWORD) == {"accepted": True}
 
 
-ENDINGS = [log_out, end_session, expire, change_password, deactivate, delete]
+ENDINGS = [
+    log_out,
+    end_session,
+    end_other_sessions,
+    lose_session,
+    expire,
+    change_password,
+    reset_password,
+    deactivate,
+    delete,
+]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -59,7 +107,9 @@ async def test_it_works(ending: Callable[[User, dict[str, str]], Awaitable[None]
         await socket.subscribe(INBOX_CHANGED)
         await socket.next()
         await ending(alice, cookies)
-        assert await socket.receive_output() == {"type": "websocket.close", "code": 4403, "reason": "Forbidden"}
+        while (output := await socket.receive_output())["type"] == "websocket.send":
+            pass  # that the password was changed may be told before the close
+        assert output == {"type": "websocket.close", "code": 4403, "reason": "Forbidden"}
         await anotify([alice], Announcement("too late"))
         assert await socket.receive_nothing()
 
