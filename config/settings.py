@@ -317,13 +317,18 @@ SOCIAL_APPS: dict[str, dict[str, Any]] = {
         "settings": {"certificate_key": env.str("APPLE_PRIVATE_KEY", default="").replace("\\n", "\n")},
     },
 }
+GITHUB_URL = env.str("GITHUB_URL", default="https://github.com")
 SOCIAL_ORIGINS = {
     "google": "https://accounts.google.com",
-    "github": "https://github.com",
+    "github": GITHUB_URL,
     "microsoft": "https://login.microsoftonline.com",
     "apple": "https://appleid.apple.com",
 }
-SOCIALACCOUNT_PROVIDERS = {name: {"APPS": [app]} for name, app in SOCIAL_APPS.items() if app["client_id"]}
+SOCIALACCOUNT_PROVIDERS: dict[str, dict[str, Any]] = {
+    name: {"APPS": [app], "OAUTH_PKCE_ENABLED": True} for name, app in SOCIAL_APPS.items() if app["client_id"]
+}
+if "github" in SOCIALACCOUNT_PROVIDERS and GITHUB_URL != "https://github.com":
+    SOCIALACCOUNT_PROVIDERS["github"]["GITHUB_URL"] = GITHUB_URL  # whose API has another address
 INSTALLED_APPS += [f"allauth.socialaccount.providers.{name}" for name in SOCIALACCOUNT_PROVIDERS]
 SECURE_CSP["form-action"].extend(SOCIAL_ORIGINS[name] for name in SOCIALACCOUNT_PROVIDERS)  # where buttons lead
 
