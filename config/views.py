@@ -32,12 +32,20 @@ def export(request: HttpRequest) -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """The site's own 404 page, which greets whoever is signed in.
+    return _error_page(request, 404)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return _error_page(request, 403)
+
+
+def _error_page(request: HttpRequest, status: int) -> HttpResponse:
+    """The site's own page, which greets whoever is signed in.
 
     Under ASGI Django makes it in a thread outside the request's, and the connection that this takes for the session
     would never be given back: a few visits to wrong addresses, and the pool is empty.
     """
     try:
-        return render(request, "404.html", status=404)
+        return render(request, f"{status}.html", status=status)
     finally:
         close_old_connections()

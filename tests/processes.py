@@ -53,7 +53,7 @@ class Server:
         self.mail_dir = directory / "mail"
         self.log = directory / "server.log"
         with socket.create_server(("127.0.0.1", 0), backlog=100) as listener, self.log.open("wb") as log:
-            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            self.url = f"http://{changes.get('HOST', '127.0.0.1')}:{listener.getsockname()[1]}"
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "daphne", "--fd", str(listener.fileno()), *options, "config.asgi:application"],
                 cwd=ROOT,

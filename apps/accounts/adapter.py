@@ -9,6 +9,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailConfirmation
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
 from django.conf import settings
@@ -17,6 +18,7 @@ from django.db import IntegrityError
 from django.forms import Form
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from apps.accounts.headless import is_asked_here, pretend_sign_up
 from apps.profiles.models import Profile
@@ -87,6 +89,11 @@ class MFAAdapter(DefaultMFAAdapter):
         """Passkeys belong to `SITE_URL`, whatever the request calls its host."""
         site = urlsplit(settings.SITE_URL)
         return {"id": site.hostname or "", "name": site.netloc}
+
+
+    def generate_authenticator_name(self, user: User, type: Authenticator.Type) -> str:
+        count = Authenticator.objects.filter(user=user, type=type).count()
+        return _("Passkey %(number)d") % {"number": count + 1} if count else _("Passkey")
 
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):

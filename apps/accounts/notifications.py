@@ -6,6 +6,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from apps.accounts.user_agents import software
 from apps.notifications.kinds import Channel, Content, NotificationKind
 
 ALWAYS = frozenset({Channel.IN_APP})
@@ -29,8 +30,8 @@ class NewSignIn(NotificationKind):
     ip_address: str
 
     def content(self) -> Content:
-        body = _("%(user_agent)s, from %(ip_address)s. If this was not you, end that session and change your password.")
-        known = {"user_agent": self.user_agent or _("Unknown software"), "ip_address": self.ip_address}
+        body = _("%(software)s, from %(ip_address)s. If this was not you, end that session and change your password.")
+        known = {"software": software(self.user_agent), "ip_address": self.ip_address}
         return Content(_("Sign-in from a new device"), body % known, reverse("usersessions_list"))
 
 

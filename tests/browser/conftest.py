@@ -1,15 +1,20 @@
 """A real Chromium against a real server process. Whatever a page complains of fails its test."""
 
 import os
+import re
 import shutil
+import time
 from collections.abc import Iterator
+from email import message_from_bytes, policy
 from urllib.parse import urlsplit
 
 import pytest
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from apps.users.models import User
 from tests.clients import session_cookies
+from tests.conftest import PASSWORD
 from tests.processes import Server
 
 FLAGS = [
@@ -19,6 +24,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",  # tests ask nobody else
 ]
 
 expect.set_options(timeout=15_000)  # milliseconds
@@ -69,6 +75,15 @@ def visitor(browser: Browser, server: Server, problems: list[str]) -> BrowserCon
 
 
 @pytest.fixture
+def alice(alice: User) -> User:
+    """Her password hashed as the server does it; the tests' own way is quicker, and unknown there."""
+    hasher = PBKDF2PasswordHasher()
+    alice.password = hasher.encode(PASSWORD, hasher.salt())
+    alice.save(update_fields=["password"])
+    return alice
+
+
+@pytest.fixture
 def alice_session(alice: User) -> dict[str, str]:
     return session_cookies(alice)
 
@@ -78,3 +93,35 @@ def alice_browser(alice_session: dict[str, str], visitor: BrowserContext, server
     """The browser of Alice, who is signed in."""
     visitor.add_cookies([{"name": name, "value": value, "url": server.url} for name, value in alice_session.items()])
     return visitor
+
+
+def sign_in(page: Page, path: str = "/") -> None:
+    """Alice's address and password, on the page for it; `path` is where that leads unless more is asked for."""
+    page.goto(f"/accounts/login/?next={path}")
+    page.get_by_label("Email").fill("alice@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign In", exact=True).click()
+
+
+def sign_out(page: Page) -> None:
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("main").get_by_role("link", name="Sign in")).to_be_visible()
+
+
+def confirm_password(page: Page) -> None:
+    """What allauth asks for before it changes how one signs in."""
+    expect(page.get_by_role("heading", level=1)).to_have_text("Confirm Access")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Confirm").click()
+
+
+def mailed(server: Server, pattern: str) -> str:
+    """What first matches in the text of any mail, as soon as there is one."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        for mail in server.mail_dir.glob("*"):
+            body = message_from_bytes(mail.read_bytes(), policy=policy.default).get_body(("plain",))
+            if body and (found := re.search(pattern, body.get_content())):
+                return found[0]
+        time.sleep(0.05)
+    raise AssertionError(f"no mail with {pattern}")

@@ -1,8 +1,6 @@
 """The whole story, as somebody new would live it."""
 
 import re
-import time
-from email import message_from_bytes, policy
 from io import BytesIO
 from math import dist
 
@@ -13,6 +11,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from apps.profiles.services import set_avatar
 from apps.users.models import User
+from tests.browser.conftest import mailed
 from tests.processes import Server, manage
 
 pytestmark = pytest.mark.browser
@@ -48,18 +47,6 @@ def colors_shown(image: Locator) -> list[tuple[int, ...]]:
     return [min((RED, GREEN, BLUE, YELLOW), key=lambda color: dist(color, pixel)) for pixel in pixels]
 
 
-def mailed_link(server: Server, pattern: str) -> str:
-    """The first link like that in any mail, as soon as there is one."""
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        for mail in server.mail_dir.glob("*"):
-            body = message_from_bytes(mail.read_bytes(), policy=policy.default).get_body(("plain",))
-            if body and (link := re.search(rf"{re.escape(server.url)}{pattern}", body.get_content())):
-                return link[0]
-        time.sleep(0.05)
-    raise AssertionError(f"no mail with {pattern}")
-
-
 def unread(page: Page, count: int) -> None:
     expect(page.locator(".bell")).to_have_attribute("data-unread-count", str(count))
 
@@ -83,13 +70,13 @@ def test_from_sign_up_to_a_live_notification(bob_with_a_picture: User, visitor: 
     page.get_by_role("button", name="Sign Up").click()
     expect(page.get_by_role("heading")).to_have_text("Verify Your Email Address")
 
-    page.goto(mailed_link(server, r"/accounts/confirm-email/[^/\s]+/"))
+    page.goto(mailed(server, rf"{re.escape(server.url)}/accounts/confirm-email/[^/\s]+/"))
     page.get_by_role("button", name="Confirm").click()
 
     if page.url.endswith("/login/"):
         page.get_by_label("Email").fill("carol@example.com")
         page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign In").click()
+        page.get_by_role("button", name="Sign In", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Hello, Carol Danvers")
 
     own = page.locator("[data-own-avatar]")

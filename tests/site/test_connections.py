@@ -37,6 +37,17 @@ async def test_a_page(api: ApiFor, alice: User, path: str) -> None:
     assert [one for one in taken if one.connection is not None] == []
 
 
+async def test_a_page_that_is_refused(api: ApiFor, alice: User) -> None:
+    alice.set_unusable_password()
+    await alice.asave()
+    client = await api(alice)
+    with connections_taken() as taken:
+        answer = await client.get("/accounts/reauthenticate/")
+    assert answer.status_code == 403
+    assert "This page is not for you." in answer.text
+    assert [one for one in taken if one.connection is not None] == []
+
+
 async def test_the_api(api: ApiFor, alice: User) -> None:
     client = await api(alice)
     await client.csrf_headers()
