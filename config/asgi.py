@@ -18,10 +18,12 @@ from django.urls import path
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
 from apps.notifications.delivery import serving_hub
+from config.body_limit import limit_body, limit_daphne
 from config.graphql.websocket import GraphQLConsumer
 from config.schema import schema
 from config.shutdown import shutdown
 
+limit_daphne()
 graphql_consumer = GraphQLConsumer.as_asgi(schema=schema, subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL])
 
 by_protocol = ProtocolTypeRouter(
@@ -42,6 +44,9 @@ async def application(scope: MutableMapping[str, Any], receive: Any, send: Any) 
     elif scope["type"] == "websocket" and shutdown.begun:
         await send({"type": "websocket.close"})  # which refuses it; the client tries again, elsewhere by then
     else:
+        if scope["type"] == "http":
+            receive = limit_body(scope, receive)
         with shutdown.under_way():
             # Daphne takes a root path from any client's `Daphne-Root-Path`, and Django builds links with it.
-            await by_protocol({**scope, "root_path": ""}, receive, send)
+            scope["root_path"] = ""
+            await by_protocol(scope, receive, send)
