@@ -90,7 +90,6 @@ class MFAAdapter(DefaultMFAAdapter):
         site = urlsplit(settings.SITE_URL)
         return {"id": site.hostname or "", "name": site.netloc}
 
-
     def generate_authenticator_name(self, user: User, type: Authenticator.Type) -> str:
         count = Authenticator.objects.filter(user=user, type=type).count()
         return _("Passkey %(number)d") % {"number": count + 1} if count else _("Passkey")
