@@ -279,6 +279,7 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = SITE.scheme
 ACCOUNT_RATE_LIMITS = {  # allauth's own, and what differs: three mails in five minutes instead of one in three
     "confirm_email": "3/5m/key",
+    "change_password": "5/5m/user",  # as many wrong passwords as at signing in
     "request_verification": "20/m/ip,3/5m/key",
 }
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
@@ -286,6 +287,12 @@ PASSWORD_RESET_TIMEOUT = 3 * 3600  # seconds
 
 # The second factor: an authenticator app or a passkey, and recovery codes. A passkey also signs in by itself.
 MFA_ADAPTER = "apps.accounts.adapter.MFAAdapter"
+MFA_FORMS = {
+    "add_webauthn": "apps.accounts.passkeys.AddWebAuthnForm",
+    "authenticate_webauthn": "apps.accounts.passkeys.AuthenticateWebAuthnForm",
+    "login_webauthn": "apps.accounts.passkeys.LoginWebAuthnForm",
+    "reauthenticate_webauthn": "apps.accounts.passkeys.ReauthenticateWebAuthnForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = SITE.netloc

@@ -19,7 +19,7 @@ urlpatterns = [
     path("settings/", settings_page, name="settings"),
     path("settings/export/", export, name="export"),
     path("settings/delete/", delete_account, name="delete_account"),
-    path("accounts/", include("allauth.urls")),
+    path("accounts/", include("apps.accounts.urls")),
     path(
         "graphql/", GraphQLView.as_view(schema=schema, graphql_ide=None, multipart_uploads_enabled=True), name="graphql"
     ),

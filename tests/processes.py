@@ -54,21 +54,26 @@ class Server:
         self.log = directory / "server.log"
         with socket.create_server(("127.0.0.1", 0), backlog=100) as listener, self.log.open("wb") as log:
             self.url = f"http://{changes.get('HOST', '127.0.0.1')}:{listener.getsockname()[1]}"
+            own = {
+                "SITE_URL": self.url,
+                "EMAIL_URL": f"filemail://{self.mail_dir}",
+                "STATIC_ROOT": str(static),
+                "SHUTDOWN_DELAY_SECONDS": "0",
+            }
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "daphne", "--fd", str(listener.fileno()), *options, "config.asgi:application"],
+                [sys.executable, "-m", *self.command(listener.fileno()), *options],
                 cwd=ROOT,
-                env=environment(
-                    SITE_URL=self.url,
-                    EMAIL_URL=f"filemail://{self.mail_dir}",
-                    STATIC_ROOT=str(static),
-                    **{"SHUTDOWN_DELAY_SECONDS": "0"} | changes,
-                ),
+                env=environment(**own | changes),
                 pass_fds=[listener.fileno()],
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
         answer = httpx.get(f"{self.url}/health/ready/", timeout=START_SECONDS)
         assert answer.status_code == 200, self.log.read_text()
+
+    def command(self, listener: int) -> list[str]:
+        """What serves at the socket with this number."""
+        return ["daphne", "--fd", str(listener), "config.asgi:application"]
 
     @property
     def websocket_url(self) -> str:

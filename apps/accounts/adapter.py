@@ -6,7 +6,7 @@ from unicodedata import normalize
 from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.models import EmailConfirmation
+from allauth.account.models import EmailAddress, EmailConfirmation
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
@@ -14,13 +14,13 @@ from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.forms import Form
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from apps.accounts.headless import is_asked_here, pretend_sign_up
+from apps.accounts.headless import is_asked_here, pretend_sign_up, refuse
 from apps.profiles.models import Profile
 from apps.profiles.services import update_profile
 from apps.users.models import User
@@ -43,6 +43,29 @@ class AccountAdapter(DefaultAccountAdapter):
         """allauth's forms take addresses that are longer than what is kept."""
         User._meta.get_field("email").run_validators(email)
         return super().clean_email(email)
+
+    def set_password(self, user: User, password: str) -> None:
+        """Of two who set it at the same moment, as with one mailed key, the later is answered as a moment later.
+
+        Raises `ImmediateHttpResponse` then.
+        """
+        before = user.password
+        user.set_password(password)
+        if not User.objects.filter(pk=user.pk, password=before).update(password=user.password):
+            raise ImmediateHttpResponse(refuse(self.request, self.validation_error("invalid_password_reset")))
+
+    def confirm_email(self, request: HttpRequest, email_address: EmailAddress) -> bool:
+        """Of two who verify an address at the same moment, by one key or by two, the later does not."""
+        with transaction.atomic():
+            same = EmailAddress.objects.select_for_update().filter(email=email_address.email).order_by("pk")
+            return not any(one.verified for one in same) and super().confirm_email(request, email_address)
+
+    def send_password_reset_mail(self, user: User, email: str, context: dict[str, Any]) -> None:
+        """An address that was added to an account is good for nothing before it is verified: it may be a slip."""
+        if EmailAddress.objects.filter(user=user, email=email.lower(), verified=False, primary=False).exists():
+            self.send_mail("account/email/unknown_account", email, {"signup_url": reverse("account_signup")})
+        else:
+            super().send_password_reset_mail(user, email, context)
 
     def respond_email_verification_sent(self, request: HttpRequest, user: User | None) -> HttpResponseBase:
         if user is None:  # a sign-up with a known address: it takes as long as with a new one, whose password is hashed

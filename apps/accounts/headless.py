@@ -19,10 +19,11 @@ from allauth.account.internal.stagekit import get_pending_stage
 from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.core.internal.httpkit import is_headless_request
+from allauth.headless.internal.restkit.response import ErrorResponse
 from allauth.mfa.internal.constants import LoginStageKey as MfaStageKey
 from django.contrib.auth import get_user
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from django.urls import resolve
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
@@ -68,6 +69,13 @@ def ask(request: HttpRequest, method: str, path: str, **body: Any) -> Answer:
             response = immediate.response
     take_session(request, inner.session)
     return _read(response)
+
+
+def refuse(request: HttpRequest, refusal: ValidationError) -> HttpResponseBase:
+    """What answers a request that came too late: the API that refusal, a browser the page once more."""
+    if is_headless_request(request):
+        return ErrorResponse(request, exception=refusal)
+    return HttpResponseRedirect(request.path)
 
 
 def take_session(request: HttpRequest, session: Any) -> None:

@@ -1,3 +1,4 @@
+from allauth.account import views as allauth
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
@@ -24,3 +25,18 @@ def delete_account(request: HttpRequest) -> HttpResponse:
             messages.success(request, _("Your account is deleted."))
             return redirect("home")
     return render(request, "accounts/delete_account.html", {"form": form})
+
+
+class StaySignedIn:
+    """A mailed link may be somebody else's: following it signs nobody out, or anybody could do that to anybody."""
+
+    def logout(self) -> None:
+        pass
+
+
+class ConfirmEmailView(StaySignedIn, allauth.ConfirmEmailView):
+    pass
+
+
+class PasswordResetFromKeyView(StaySignedIn, allauth.PasswordResetFromKeyView):
+    pass

@@ -13,6 +13,7 @@ INSIDE = {
     "allauth.account.internal.flows.signup.prevent_enumeration",
     "allauth.account.internal.stagekit.get_pending_stage",
     "allauth.core.internal.httpkit.is_headless_request",
+    "allauth.headless.internal.restkit.response.ErrorResponse",
     "allauth.mfa.internal.constants.LoginStageKey",
 }
 

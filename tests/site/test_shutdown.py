@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -144,3 +145,19 @@ async def test_where_nobody_listens_for_the_signal_it_keeps_its_meaning() -> Non
     before = signal.getsignal(signal.SIGTERM)
     Shutdown().listen()
     assert signal.getsignal(signal.SIGTERM) is before is signal.SIG_DFL
+
+
+def test_a_mail_server_that_does_not_answer_is_not_waited_for(start_server: Callable[..., Server]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        server = start_server(EMAIL_URL=f"smtp://127.0.0.1:{deaf.getsockname()[1]}")
+        with httpx.Client(base_url=server.url) as client:
+            client.post("/graphql/")
+            headers = {"X-CSRFToken": client.cookies["csrftoken"]}
+            for number in range(6):
+                document = (
+                    f'mutation {{ requestPasswordReset(input: {{ email: "{number}@example.com" }}) {{ __typename }} }}'
+                )
+                assert client.post("/graphql/", json={"query": document}, headers=headers).status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == 0
+    assert "Left undone in the background: 6" in server.log.read_text()
