@@ -174,8 +174,27 @@ STATIC_ROOT = env.path("STATIC_ROOT", default=BASE_DIR / "staticfiles")
 STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_URL = "/media/"
 MEDIA_ROOT = env.path("MEDIA_ROOT", default=BASE_DIR / "media")
+# Uploads are kept here, or in any storage that speaks S3. Names are random and never used again, so addresses need no
+# signature, and whoever has one may keep what is there for ever.
+S3_BUCKET = env.str("S3_BUCKET", default="")
+S3_ENDPOINT_URL = env.str("S3_ENDPOINT_URL", default="https://s3.amazonaws.com").rstrip("/")
+S3_PUBLIC_URL = urlsplit(env.str("S3_PUBLIC_URL", default=f"{S3_ENDPOINT_URL}/{S3_BUCKET}").rstrip("/"))
+S3_STORAGE: dict[str, Any] = {
+    "BACKEND": "storages.backends.s3.S3Storage",
+    "OPTIONS": {
+        "bucket_name": S3_BUCKET,
+        "endpoint_url": S3_ENDPOINT_URL,
+        "region_name": env.str("S3_REGION", default="us-east-1"),
+        "access_key": env.str("S3_ACCESS_KEY", default="") or None,
+        "secret_key": env.str("S3_SECRET_KEY", default="") or None,
+        "custom_domain": S3_PUBLIC_URL.netloc + S3_PUBLIC_URL.path,
+        "url_protocol": f"{S3_PUBLIC_URL.scheme}:",
+        "querystring_auth": False,
+        "object_parameters": {"CacheControl": "public, max-age=31536000, immutable"},
+    },
+}
 STORAGES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": S3_STORAGE if S3_BUCKET else {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
@@ -241,6 +260,8 @@ SECURE_CSP: dict[str, list[str]] = {
     "form-action": [CSP.SELF],
     "frame-ancestors": [CSP.NONE],
 }
+if S3_BUCKET:
+    SECURE_CSP["img-src"].append(f"{S3_PUBLIC_URL.scheme}://{S3_PUBLIC_URL.netloc}")
 X_FRAME_OPTIONS = "DENY"
 MAX_BODY_BYTES = 6 * 1024 * 1024  # a picture of 5 MiB, and what a form wraps around it
 

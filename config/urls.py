@@ -10,6 +10,7 @@ from config.graphql.http import GraphQLView
 from config.schema import schema
 from config.views import export, home
 
+handler400 = "config.views.bad_request"
 handler403 = "config.views.forbidden"
 handler404 = "config.views.not_found"
 

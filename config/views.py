@@ -5,9 +5,12 @@ from django.contrib.auth.decorators import login_required
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.module_loading import module_has_submodule
 from django.views.decorators.cache import never_cache
+
+from config.graphql.errors import error_body
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -33,6 +36,13 @@ def export(request: HttpRequest) -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _error_page(request, 404)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """What Django refuses to read: a forged host, a form of a thousand parts. As JSON where JSON is spoken."""
+    if request.path == reverse("graphql"):
+        return JsonResponse(error_body("This request can't be read.", "BAD_USER_INPUT"), status=400)
+    return HttpResponse("This request can't be read.", status=400, content_type="text/plain")
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -1,13 +1,13 @@
 """Alice owns what is asked for, Bob is somebody else, a visitor is nobody; all come in by the real ASGI application."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from asgiref.sync import SyncToAsync, sync_to_async
-from django.db import connections
+from django.db import connection, connections
 from pytest_django import Settings
 
 from apps.accounts.services import create_verified_addresses
@@ -31,6 +31,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(
                 f"{item.nodeid}: an async test needs `transactional_db`, or a user, instead of `db`"
             )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_flush() -> None:
+    """PostgreSQL takes 0.2 s to truncate our tables after each test, and next to nothing to delete the few rows."""
+
+    def delete(_style: object, tables: Iterable[str], **_options: object) -> list[str]:
+        return [f"DELETE FROM {connection.ops.quote_name(table)}" for table in tables]
+
+    if connection.vendor == "postgresql":
+        connection.ops.sql_flush = delete  # type: ignore[assignment]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from django.conf import settings
 from django.db import connection
+from redis import Redis
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60
@@ -99,8 +100,17 @@ def static(tmp_path_factory: pytest.TempPathFactory, django_db_setup: None) -> P
 
 
 @pytest.fixture
+def _forget_tries() -> None:
+    """Servers that share a Redis count rate limits together: also with those of the tests before."""
+    if settings.REDIS_URL:
+        with Redis.from_url(settings.REDIS_URL) as redis:
+            for key in redis.scan_iter(f"{settings.REDIS_PREFIX}:*:allauth:rl:*"):
+                redis.delete(key)
+
+
+@pytest.fixture
 def start_server(
-    transactional_db: None, tmp_path_factory: pytest.TempPathFactory, static: Path
+    transactional_db: None, _forget_tries: None, tmp_path_factory: pytest.TempPathFactory, static: Path
 ) -> Iterator[Callable[..., Server]]:
     """`start_server("--option", VARIABLE="value")`: a server with these options and changes to its environment."""
     with ExitStack() as stack:

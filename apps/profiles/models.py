@@ -40,9 +40,13 @@ class Profile(Model):
         return default_storage.url(avatar_file(self.avatar, size))
 
 
+AVATARS = "avatars"
+"""The folder, in the default storage, with a folder for each picture."""
+
+
 def avatar_file(avatar: str, size: int) -> str:
     """The name, in the default storage, of one of a picture's files."""
-    return f"avatars/{avatar}/{size}.webp"
+    return f"{AVATARS}/{avatar}/{size}.webp"
 
 
 def avatar_files(avatar: str) -> list[str]:

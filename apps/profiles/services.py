@@ -1,22 +1,28 @@
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import batched
 
 from channels.db import database_sync_to_async
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.profiles.images import MAX_PIXELS, InvalidImage, TooManyPixels, squares
-from apps.profiles.models import Profile, avatar_file, avatar_files
+from apps.profiles import decoding
+from apps.profiles.images import MAX_PIXELS, MAX_SIDE, MIN_SIDE, ImageTooLarge, ImageTooSmall, InvalidImage
+from apps.profiles.models import AVATARS, Profile, avatar_file, avatar_files
 from apps.users.models import User
 
 logger = logging.getLogger(__name__)
 
 MAX_UPLOAD = 5 * 1024 * 1024
 """Bytes."""
+UPLOAD_TIME = timedelta(hours=1)
+"""Longer than any upload takes from its first file to its commit."""
 
 
 def profile_of(user: User) -> Profile:
@@ -54,24 +60,37 @@ def update_profile(user: User, *, display_name: str | None = None, bio: str | No
 def set_avatar(user: User, upload: File) -> Profile:
     """Makes the uploaded picture the user's avatar; the files of the one before it go once this is committed.
 
-    Raises `ValidationError` with code `too_large` or `invalid_image`.
+    Raises `ValidationError` with code `too_large`, `invalid_image`, or `busy` where too many are waiting.
     """
-    if upload.size > MAX_UPLOAD:
-        raise ValidationError({"image": ValidationError(_("A picture may have at most 5 MB."), code="too_large")})
-    try:
-        pictures = squares(upload.open())
-    except TooManyPixels as error:
-        message = _("A picture may have at most %(limit)d megapixels.") % {"limit": MAX_PIXELS // 1_000_000}
-        raise ValidationError({"image": ValidationError(message, code="too_large")}) from error
-    except InvalidImage as error:
-        message = _("This file is no picture that can be read here. Try a JPEG, PNG, WebP or GIF.")
-        raise ValidationError({"image": ValidationError(message, code="invalid_image")}) from error
+    pictures = _squares(upload)
     avatar = store_avatar(pictures)
     try:
         return _replace_avatar(user, avatar)
     except BaseException:
         delete_avatar_files(avatar)
         raise
+
+
+def _squares(upload: File) -> dict[int, bytes]:
+    def refusal(message: str, code: str) -> ValidationError:
+        return ValidationError({"image": ValidationError(message, code=code)})
+
+    if upload.size > MAX_UPLOAD:
+        raise refusal(_("A picture may have at most 5 MB."), "too_large")
+    try:
+        return decoding.squares(upload.open().read())
+    except ImageTooLarge as error:
+        message = _("A picture may have at most %(megapixels)d megapixels, and %(side)d pixels a side.")
+        limits = {"megapixels": MAX_PIXELS // 1_000_000, "side": MAX_SIDE}
+        raise refusal(message % limits, "too_large") from error
+    except ImageTooSmall as error:
+        message = _("A picture has to have at least %(side)d pixels a side.") % {"side": MIN_SIDE}
+        raise refusal(message, "invalid_image") from error
+    except InvalidImage as error:
+        message = _("This file is no picture that can be read here. Try a JPEG, PNG, WebP, GIF, AVIF or HEIC.")
+        raise refusal(message, "invalid_image") from error
+    except decoding.Busy as error:
+        raise refusal(_("Many pictures are being uploaded just now. Try again in a minute."), "busy") from error
 
 
 def store_avatar(pictures: Mapping[int, bytes]) -> str:
@@ -107,11 +126,33 @@ def _locked_profile(user: User) -> Profile:
 
 def delete_avatar_files(avatar: str) -> None:
     """Called after the commit that made them unused. A failure leaves an orphan, which is logged, and nothing worse."""
-    for name in avatar_files(avatar):
+    for name in [*avatar_files(avatar), f"{AVATARS}/{avatar}"]:
         try:
             default_storage.delete(name)
         except Exception:
             logger.exception("Could not delete %s", name)
+
+
+def orphaned_avatars() -> Iterator[str]:
+    """Pictures whose files are kept, and which nobody has: of an upload that was broken off before its commit, say.
+
+    Only those that are older than `UPLOAD_TIME`; a younger one may be about to be committed.
+    """
+    before = timezone.now() - UPLOAD_TIME
+    try:
+        avatars, _files = default_storage.listdir(AVATARS)
+    except FileNotFoundError:  # nobody has had a picture yet
+        return
+    for batch in batched(avatars, 1_000):
+        old = [avatar for avatar in batch if _last_written(avatar) < before]
+        used = set(Profile.objects.filter(avatar__in=old).values_list("avatar", flat=True))
+        yield from (avatar for avatar in old if avatar not in used)
+
+
+def _last_written(avatar: str) -> datetime:
+    folder = f"{AVATARS}/{avatar}"
+    times = [default_storage.get_modified_time(f"{folder}/{name}") for name in default_storage.listdir(folder)[1]]
+    return max(times, default=datetime.min.replace(tzinfo=UTC))
 
 
 avisible_profile = database_sync_to_async(visible_profile)

@@ -8,6 +8,7 @@ from django.middleware.csrf import get_token
 from django.urls import reverse
 from django.views.csrf import csrf_failure as csrf_failure_page
 from strawberry.django.views import AsyncGraphQLView
+from strawberry.http.async_base_view import AsyncHTTPRequestAdapter
 
 from apps.errors import Unauthenticated
 from apps.users.models import User
@@ -35,6 +36,18 @@ class HttpContext:
 
 
 class GraphQLView(AsyncGraphQLView[HttpContext, None]):
+    def parse_json(self, data: str | bytes) -> Any:
+        try:
+            return super().parse_json(data)
+        except (RecursionError, ValueError) as error:  # a hundred thousand brackets, a number of five thousand digits
+            raise HTTPException(400, "The body can't be read as JSON.") from error
+
+    async def parse_multipart(self, request: AsyncHTTPRequestAdapter) -> dict[str, str]:
+        try:
+            return await super().parse_multipart(request)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:  # a map that fits no operation
+            raise HTTPException(400, "The parts `operations` and `map` do not fit together.") from error
+
     async def get_context(self, request: HttpRequest, response: Any) -> HttpContext:
         return HttpContext(request)
 

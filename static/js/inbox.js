@@ -80,6 +80,7 @@ class Feed {
 /** Tells of every "change", and of an "arrival" (its `detail`: the notification). */
 class Inbox extends EventTarget {
   #items = new Map();
+  #actors = new Map(); // as they were last heard of: whoever has a new picture has it everywhere
   #feeds = {};
   #live = false;
   #sequence = null;
@@ -97,7 +98,11 @@ class Inbox extends EventTarget {
   /** What is older than what is known is ignored, so answers may come in any order. */
   upsert(notifications) {
     for (const item of notifications) {
+      if (item.actor) this.#actors.set(item.actor.id, item.actor);
       if (!(this.#items.get(item.id)?.sequence > item.sequence)) this.#items.set(item.id, item);
+    }
+    for (const item of this.#items.values()) {
+      if (item.actor) item.actor = this.#actors.get(item.actor.id);
     }
     this.dispatchEvent(new Event("change"));
   }

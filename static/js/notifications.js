@@ -79,14 +79,6 @@ function create(item) {
   if (item.url) open.href = item.url;
   find("[data-body]").textContent = item.body;
 
-  const avatar = find("[data-actor]");
-  if (item.actor) {
-    avatar.setAttribute("role", "img");
-    avatar.setAttribute("aria-label", item.actor.displayName);
-    tint(avatar, item.actor.id);
-    drawAvatar(avatar, item.actor, item.actor.avatar?.url);
-  }
-
   const time = find("time");
   time.dateTime = item.createdAt;
   time.title = new Date(item.createdAt).toLocaleString(document.documentElement.lang);
@@ -111,7 +103,18 @@ function show(li, item) {
   li.querySelector("[data-unread]").hidden = !unread;
   toggle.textContent = unread ? toggle.dataset.whenUnread : toggle.dataset.whenRead;
   li.querySelector("[data-archive]").hidden = Boolean(item.archivedAt);
+  if (item.actor) showActor(li.querySelector("[data-actor]"), item.actor);
   showAge(li.querySelector("time"));
+}
+
+function showActor(element, actor) {
+  const shown = JSON.stringify(actor);
+  if (element.dataset.shown === shown) return;
+  element.dataset.shown = shown;
+  element.setAttribute("role", "img");
+  element.setAttribute("aria-label", actor.displayName);
+  tint(element, actor.id);
+  drawAvatar(element, actor, actor.avatar?.url);
 }
 
 /** Whoever works by keyboard goes on at the next one. */

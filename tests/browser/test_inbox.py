@@ -5,12 +5,14 @@ import time
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, WebSocketRoute, expect
 
 from apps.notifications.kinds import Announcement
 from apps.notifications.services import notify
 from apps.users.models import User
-from tests.processes import manage
+from tests.clients import session_cookies
+from tests.pictures import phone_jpeg
+from tests.processes import Server, manage
 
 pytestmark = pytest.mark.browser
 
@@ -20,6 +22,11 @@ def news(alice: User, bob: User) -> None:
     """25 of Bob's announcements to Alice: more than a page."""
     for number in range(25):
         notify([alice], Announcement(title=f"News {number}", url="/settings/" if number == 24 else ""), actor=bob)
+
+
+@pytest.fixture
+def bob_session(bob: User) -> dict[str, str]:
+    return session_cookies(bob)
 
 
 @pytest.fixture
@@ -54,6 +61,25 @@ def test_pages_and_states(inbox: Page) -> None:
     inbox.get_by_role("radio", name="Archived").check()
     expect(items).to_have_count(1)
     expect(items).to_contain_text("News 23")
+
+
+def test_a_new_picture_of_somebody_is_seen_everywhere(
+    bob_session: dict[str, str], inbox: Page, browser: Browser, server: Server
+) -> None:
+    """At the next event: also beside what was there before."""
+    pictures = inbox.get_by_role("main").get_by_role("listitem").locator("img")
+    expect(pictures).to_have_count(0)
+    with browser.new_context(base_url=server.url) as bob:
+        bob.add_cookies([{"name": name, "value": value, "url": server.url} for name, value in bob_session.items()])
+        page = bob.new_page()
+        page.goto("/settings/")
+        picture: FilePayload = {"name": "me.jpg", "mimeType": "image/jpeg", "buffer": phone_jpeg()}
+        page.get_by_label("Choose a picture").set_input_files(picture)
+        expect(page.get_by_text("Your picture is changed.")).to_be_visible()
+    manage("notify", "alice@example.com", "--title", "Look!", "--actor", "bob@example.com")
+    expect(pictures).to_have_count(20)
+    addresses = {image.get_attribute("src") for image in pictures.all()}
+    assert len(addresses) == 1
 
 
 def test_mark_all_as_read(inbox: Page) -> None:

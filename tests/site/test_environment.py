@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # Groups of lines: comments ("# …"), then variables, with "#" before those that the example leaves alone.
 BLOCKS = [block.splitlines() for block in (ROOT / ".env.example").read_text().split("\n\n")]
-VARIABLE = re.compile(r"(?P<off>#?)(?P<name>[A-Z_]+)=(?P<value>.*)")
+VARIABLE = re.compile(r"(?P<off>#?)(?P<name>[A-Z0-9_]+)=(?P<value>.*)")
 EXAMPLE = [match for block in BLOCKS for line in block if (match := VARIABLE.fullmatch(line))]
 
 

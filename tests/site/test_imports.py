@@ -25,6 +25,7 @@ ADDRESSES = {
     "strawberry_django": ("config.schema", "config.graphql.*", "apps.*.types", "apps.*.schema"),
     "allauth": ("apps.accounts.*",),
     "PIL": ("apps.profiles.images",),
+    "pi_heif": ("apps.profiles.images",),
     "channels.layers": ("apps.notifications.delivery", "config.graphql.websocket"),
     "environ": ("config.settings",),
 }
