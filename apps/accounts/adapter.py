@@ -81,7 +81,7 @@ class AccountAdapter(DefaultAccountAdapter):
         try:
             return super().get_client_ip(request)
         except (ImproperlyConfigured, PermissionDenied):  # fewer addresses than proxies, or no address at all
-            return request.META.get("REMOTE_ADDR") or "unknown"
+            return request.META.get("REMOTE_ADDR") or "0.0.0.0"  # noqa: S104 - nobody's: a server on a Unix socket
 
     def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
         """Failed sign-ins are counted by address alone.

@@ -40,7 +40,6 @@ CODES = {
 """allauth's codes that say the same, and ours for it. The others are passed on as they are."""
 TOO_MANY = {"too_many_login_attempts", "rate_limited"}
 
-
 VERIFY_EMAIL: str = LoginStageKey.VERIFY_EMAIL.value
 MFA_CODE: str = MfaStageKey.MFA_AUTHENTICATE.value
 

@@ -60,7 +60,7 @@ def recognise_device(request: HttpRequest, user: User) -> bool:
             devices.filter(pk=pk).update(**now_as)
             return False
     is_first = not devices.exists()
-    Device.objects.create(user=user, **now_as)
+    Device.objects.bulk_create([Device(user=user, **now_as)], ignore_conflicts=True)  # of two at the same moment, one
     return not is_first
 
 
