@@ -263,7 +263,7 @@ SECURE_CSP: dict[str, list[str]] = {
 if S3_BUCKET:
     SECURE_CSP["img-src"].append(f"{S3_PUBLIC_URL.scheme}://{S3_PUBLIC_URL.netloc}")
 X_FRAME_OPTIONS = "DENY"
-MAX_BODY_BYTES = 6 * 1024 * 1024  # a picture of 5 MiB, and what a form wraps around it
+MAX_BODY_BYTES = 8 * 1024 * 1024  # a picture of 5 MiB and some more, so that one a little too large is told so
 
 # ----------------------------------------------------------------------------------------------------- accounts
 

@@ -90,7 +90,7 @@ def sizes() -> Iterator[Entry]:
     yield "31 x 200", encode(quadrants(31, 200), "PNG"), INVALID
     yield "32 x 12,000", encode(tall(12_000), "PNG"), PICTURE
     yield "32 x 12,001", encode(tall(12_001), "PNG"), TOO_LARGE
-    yield "6 MiB", encode(quadrants(240, 180), "PNG").ljust(6 * MEGABYTE - 2_000, b"\0"), TOO_LARGE
+    yield "6 MiB", encode(quadrants(240, 180), "PNG").ljust(6 * MEGABYTE, b"\0"), TOO_LARGE
 
 
 def tall(height: int) -> Image.Image:

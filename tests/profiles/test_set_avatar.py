@@ -195,7 +195,7 @@ async def test_what_is_no_picture_is_refused(api: ApiFor, alice: User, media: Pa
 
 
 async def test_a_large_file_is_refused(api: ApiFor, alice: User, media: Path) -> None:
-    content = encode(quadrants(), "JPEG").ljust(5 * MEGABYTE + 1, b"\x00")
+    content = encode(quadrants(), "JPEG").ljust(6 * MEGABYTE, b"\x00")
     assert await refusal(await api(alice), content) == {"kind": "VALIDATION", "field": "image", "code": "too_large"}
     assert files(media) == []
 
