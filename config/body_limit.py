@@ -71,8 +71,8 @@ def body_limit_middleware(get_response: Callable[[HttpRequest], Any]) -> Callabl
 
 
 def _is_cut_off(request: HttpRequest) -> bool:
-    if (scope := getattr(request, "scope", None)) is not None:
-        return bool(scope[CUT_OFF])
+    if (scope := getattr(request, "scope", None)) is not None:  # ASGI; unmarked by whoever asks Django itself
+        return bool(scope.get(CUT_OFF, False))
     return int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_BODY_BYTES  # WSGI: not read yet
 
 

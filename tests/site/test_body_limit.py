@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from django.conf import settings
+from django.test import AsyncClient, Client
 
 from tests.clients import Answer
 from tests.conftest import ApiFor, User
@@ -51,6 +52,16 @@ async def test_a_page(api: ApiFor) -> None:
     answer = await (await api()).post("/accounts/login/", content=b"x" * (settings.MAX_BODY_BYTES + 1))
     assert answer.status_code == 413
     assert answer.headers["content-type"].startswith("text/plain")
+
+
+async def test_django_s_own_client(async_client: AsyncClient, transactional_db: None) -> None:
+    """Which asks Django itself, and so without what is around it: an app's tests may well use it."""
+    assert (await async_client.get("/accounts/login/")).status_code == 200
+
+
+def test_a_server_for_wsgi(client: Client) -> None:
+    answer = client.post("/graphql/", b"x" * (settings.MAX_BODY_BYTES + 1), content_type="application/json")
+    assert answer.status_code == 413
 
 
 def peak(server: Server) -> int:
