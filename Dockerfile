@@ -19,4 +19,6 @@ USER app
 EXPOSE 8000
 # http.client, because urllib would ask a proxy that the environment names.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-c", "import http.client, sys; c = http.client.HTTPConnection('127.0.0.1', 8000, timeout=4); c.request('GET', '/health/live/'); sys.exit(c.getresponse().status != 200)"]
-CMD ["daphne", "--bind", "0.0.0.0", "--port", "8000", "config.asgi:application"]
+# Of SERVER's choice; it takes this process' place, and so hears SIGTERM.
+ENV HOST=0.0.0.0 PORT=8000
+CMD ["python", "manage.py", "serve"]

@@ -1,5 +1,6 @@
 """The schema: the `Query`, `Mutation` and `Subscription` of each installed app's `schema.py`, found by convention."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -7,14 +8,19 @@ import strawberry
 from django.apps import apps
 from django.utils.module_loading import module_has_submodule
 from strawberry import relay
-from strawberry.schema.config import StrawberryConfig
+from strawberry.extensions import FieldExtension
 from strawberry.tools import merge_types
 from strawberry.types import get_object_definition
 
 from apps.errors import BadUserInput
 from apps.users.types import Info
-from config.graphql.errors import ErrorCodes
-from config.graphql.text import ReadableText
+from config.graphql.fields import TextArguments, Uninterrupted, state_text_rule
+from config.graphql.limits import Limits
+
+
+def says_who_may_see(node_type: type[relay.Node]) -> bool:
+    """Whether it has a `resolve_node` of its own. Strawberry's finds whatever there is, for whoever asks."""
+    return not node_type.resolve_node.__module__.startswith(("strawberry.", "strawberry_django."))
 
 
 @strawberry.type
@@ -27,7 +33,7 @@ class NodeQuery:
         if await info.context.visitor_or_user() is None:
             return None
         node_type = id.resolve_type(info)  # else a GlobalIDValueError
-        if node_type is relay.Node:
+        if not says_who_may_see(node_type):
             raise BadUserInput("This is no id of an object.")
         return await node_type.resolve_node(id.node_id, info=info, required=False)  # type: ignore[misc]
 
@@ -42,24 +48,23 @@ def operations(name: str) -> tuple[type[Any], ...]:
     return tuple(getattr(module, name) for module in modules if hasattr(module, name))
 
 
-def root(name: str, *parts: type[Any]) -> type[Any]:
+def root(name: str, *parts: type[Any], guards: Sequence[FieldExtension] = ()) -> type[Any]:
     """One root type of all its parts, each of its fields guarded."""
     merged = merge_types(name, parts)
     for field in get_object_definition(merged, strict=True).fields:
-        if field.arguments:
-            field.extensions.append(ReadableText())
+        state_text_rule(field.arguments)
+        field.extensions += [TextArguments(field), *guards]
     return merged
 
 
 class Schema(strawberry.Schema):
     def process_errors(self, errors: Any, execution_context: Any = None) -> None:
-        """Strawberry would log every error, also those that clients are meant to get; `ErrorCodes` logs the rest."""
+        """Strawberry would log every error, also those that clients are meant to get: the doors log the rest."""
 
 
 schema = Schema(
     query=root("Query", NodeQuery, *operations("Query")),
-    mutation=root("Mutation", *operations("Mutation")),
-    subscription=merge_types("Subscription", operations("Subscription")),
-    config=StrawberryConfig(disable_field_suggestions=True),
-    extensions=[ErrorCodes],
+    mutation=root("Mutation", *operations("Mutation"), guards=[Uninterrupted()]),
+    subscription=root("Subscription", *operations("Subscription")),
+    extensions=[Limits],
 )

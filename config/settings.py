@@ -142,8 +142,14 @@ elif DATABASE["ENGINE"] == "django.db.backends.postgresql":
         "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=10), "timeout": 10}
     }
     DATABASE["CONN_HEALTH_CHECKS"] = True  # else each connection from before a restart fails one request
+# How long one statement of a web process may take; see `config/statements.py`.
+DATABASE_STATEMENT_SECONDS = env.float("DATABASE_STATEMENT_SECONDS", default=10)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# What `manage.py serve` starts: daphne, uvicorn, granian or hypercorn.
+SERVER = env.str("SERVER", default="daphne")
+# How many processes serve, as Uvicorn and Gunicorn read it too.
+WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=1)
 REDIS_URL = env.str("REDIS_URL", default="")
 if REDIS_URL:
     # A Redis may serve several sites, whose users have the same ids; and its messages know no database numbers.

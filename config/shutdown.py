@@ -9,9 +9,9 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from functools import partial
 from typing import Any, Protocol
 
 from django.conf import settings
@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 DEADLINE_SECONDS = 6
 """How long the sockets and requests have, after the delay. All of it together has to stay below the ten seconds after
 which Docker, Kubernetes and systemd lose patience."""
+FLUSH_SECONDS = 0.2
+"""What the server has afterwards to write what it was given last: Granian cuts at once what it still has to send."""
 SERVICE_RESTART = 1012
 SERVICE_RESTART_ON_DAPHNE = 4503
 """Daphne sends no code below 3000 but 1000. It turns 1012 into 1011, at which clients give up for good."""
@@ -35,10 +37,10 @@ class Shutdown:
         self.begun = False
         self.sockets: set[Socket] = set()
         self._under_way = 0
-        self._idle = asyncio.Event()
+        self._news = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
-        self._server_handler: Any = None
+        self._server_handler: Callable[[], Any] = lambda: None
         self._close_code = SERVICE_RESTART_ON_DAPHNE
 
     def listen(self) -> None:
@@ -47,14 +49,20 @@ class Shutdown:
         if loop is self._loop:
             return
         self._loop = loop
+        if threading.current_thread() is not threading.main_thread():
+            return
         handler = signal.getsignal(signal.SIGTERM)
-        if callable(handler) and handler != self._on_sigterm and threading.current_thread() is threading.main_thread():
-            self._server_handler = handler
+        # Granian and Hypercorn have asyncio call theirs, which has no public way to ask for it.
+        if handle := getattr(loop, "_signal_handlers", {}).get(signal.SIGTERM):
+            self._server_handler = handle._run
+            loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
+        elif callable(handler) and handler != self._on_sigterm:
+            self._server_handler = partial(handler, signal.SIGTERM, None)
             signal.signal(signal.SIGTERM, self._on_sigterm)
 
-    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
+    def _on_sigterm(self, *_: Any) -> None:
         if self.begun or self._loop is None or not self._loop.is_running():
-            self._server_handler(number, frame)
+            self._server_handler()
         else:
             self._loop.call_soon_threadsafe(self._begin)
 
@@ -67,14 +75,15 @@ class Shutdown:
         await asyncio.sleep(settings.SHUTDOWN_DELAY_SECONDS)
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                closing = [socket.end(self._close_code, "Service restart") for socket in self.sockets]
-                await asyncio.gather(*closing, return_exceptions=True)  # some may have gone by themselves
                 while self._under_way:
-                    self._idle.clear()
-                    await self._idle.wait()
+                    self._news.clear()
+                    closing = [socket.end(self._close_code, "Service restart") for socket in self.sockets]
+                    await asyncio.gather(*closing, return_exceptions=True)  # some may have gone by themselves
+                    await self._news.wait()
         except Exception:
             logger.exception("Not all came to its end: %s are still under way", self._under_way)
-        self._server_handler(signal.SIGTERM, None)
+        await asyncio.sleep(FLUSH_SECONDS)
+        self._server_handler()
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
@@ -85,7 +94,12 @@ class Shutdown:
         finally:
             self._under_way -= 1
             if not self._under_way:
-                self._idle.set()
+                self._news.set()
+
+    def opened(self, socket: Socket) -> None:
+        """It is to be closed in the end, which may have come while the socket was being opened."""
+        self.sockets.add(socket)
+        self._news.set()
 
     async def lifespan(self, receive: Any, send: Any) -> None:
         """The server's start and end, for those that tell of them. Daphne does not."""

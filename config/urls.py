@@ -6,8 +6,7 @@ from apps.accounts.views import delete_account
 from apps.notifications.views import inbox
 from apps.profiles.views import avatar
 from apps.profiles.views import settings as settings_page
-from config.graphql.http import GraphQLView
-from config.schema import schema
+from config.graphql.http import graphql
 from config.views import export, home
 
 handler400 = "config.views.bad_request"
@@ -21,9 +20,7 @@ urlpatterns = [
     path("settings/export/", export, name="export"),
     path("settings/delete/", delete_account, name="delete_account"),
     path("accounts/", include("apps.accounts.urls")),
-    path(
-        "graphql/", GraphQLView.as_view(schema=schema, graphql_ide=None, multipart_uploads_enabled=True), name="graphql"
-    ),
+    path("graphql/", graphql, name="graphql"),
     re_path(r"^media/avatars/(?P<name>[0-9a-f]{32})/(?P<size>64|128|256|512)\.webp$", avatar, name="avatar"),
     path(settings.ADMIN_PATH, admin.site.urls),
 ]

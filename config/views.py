@@ -1,7 +1,9 @@
+from http import HTTPStatus
 from importlib import import_module
 
 from django.apps import apps
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import RequestDataTooBig
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -10,7 +12,7 @@ from django.utils import timezone
 from django.utils.module_loading import module_has_submodule
 from django.views.decorators.cache import never_cache
 
-from config.graphql.errors import error_body
+from config.graphql.http import refuse
 
 
 def home(request: HttpRequest) -> HttpResponse:
@@ -41,7 +43,9 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """What Django refuses to read: a forged host, a form of a thousand parts. As JSON where JSON is spoken."""
     if request.path == reverse("graphql"):
-        return JsonResponse(error_body("This request can't be read.", "BAD_USER_INPUT"), status=400)
+        too_large = isinstance(exception, RequestDataTooBig)
+        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if too_large else HTTPStatus.BAD_REQUEST
+        return refuse(request, "This request can't be read.", status)
     return HttpResponse("This request can't be read.", status=400, content_type="text/plain")
 
 

@@ -3,25 +3,28 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from asgiref.sync import SyncToAsync, sync_to_async
+from asgiref.testing import ApplicationCommunicator
 from django.core.management.commands import flush
 from django.db import connection, connections
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
 
 from apps.accounts.services import create_verified_addresses
 from apps.profiles.services import update_profile
 from apps.users.models import User
 from tests.clients import Api, Socket, session_cookies
 
-pytest_plugins = ["tests.processes"]
+pytest_plugins = ["tests.alone", "tests.processes"]
 
 type ApiFor = Callable[..., Awaitable[Api]]
 type SocketFor = Callable[..., Awaitable[Socket]]
 
 PASSWORD = "correct horse battery"
+PATIENCE_SECONDS = 20
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,6 +35,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(
                 f"{item.nodeid}: an async test needs `transactional_db`, or a user, instead of `db`"
             )
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """Nobody needs this database after a power cut: no commit waits for PostgreSQL's disk."""
+    if connection.vendor == "postgresql":
+        name = connection.ops.quote_name(connection.settings_dict["NAME"])
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+        connection.close()
+        connection.close_pool()  # type: ignore[attr-defined]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,6 +61,19 @@ def _quick_flush() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connection.ops, "sql_flush", delete)
         patch.setattr(flush, "emit_post_migrate_signal", lambda *_, **__: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patience() -> Iterator[None]:
+    """What has to come over a WebSocket is waited for: asgiref's second is too short where much else goes on."""
+    receive = ApplicationCommunicator.receive_output
+
+    async def receive_output(communicator: ApplicationCommunicator, timeout: float = 1) -> Any:
+        return await receive(communicator, max(timeout, PATIENCE_SECONDS))  # type: ignore[no-untyped-call]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ApplicationCommunicator, "receive_output", receive_output)
         yield
 
 

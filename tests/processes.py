@@ -53,7 +53,8 @@ class Server:
     def __init__(self, directory: Path, static: Path, *options: str, **changes: str) -> None:
         self.mail_dir = directory / "mail"
         self.log = directory / "server.log"
-        with socket.create_server(("127.0.0.1", 0), backlog=100) as listener, self.log.open("wb") as log:
+        address = ("127.0.0.1", int(changes.get("PORT", "0")))
+        with socket.create_server(address, backlog=100) as listener, self.log.open("wb") as log:
             self.url = f"http://{changes.get('HOST', '127.0.0.1')}:{listener.getsockname()[1]}"
             own = {
                 "SITE_URL": self.url,

@@ -19,6 +19,7 @@ from allauth.account.internal.stagekit import get_pending_stage
 from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.core.internal.httpkit import is_headless_request
+from allauth.headless.account import inputs
 from allauth.headless.internal.restkit.response import ErrorResponse
 from allauth.mfa.internal.constants import LoginStageKey as MfaStageKey
 from django.contrib.auth import get_user
@@ -39,6 +40,12 @@ CODES = {
 }
 """allauth's codes that say the same, and ours for it. The others are passed on as they are."""
 TOO_MANY = {"too_many_login_attempts", "rate_limited"}
+
+# White space at the ends of a password belongs to it, on allauth's pages as here. Its API would drop it.
+for with_password in (inputs.SignupInput, inputs.LoginInput, inputs.ResetPasswordInput, inputs.ChangePasswordInput):
+    for field, value in with_password.base_fields.items():
+        if "password" in field:
+            value.strip = False
 
 VERIFY_EMAIL: str = LoginStageKey.VERIFY_EMAIL.value
 MFA_CODE: str = MfaStageKey.MFA_AUTHENTICATE.value

@@ -1,5 +1,5 @@
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import strawberry
 import strawberry_django
@@ -11,7 +11,7 @@ from strawberry_django.fields.types import OperationInfo
 from apps.accounts import services, sessions
 from apps.profiles.types import ProfileType
 from apps.users.models import User
-from apps.users.types import Info, node_pk
+from apps.users.types import Info, Text, node_pk
 
 
 @strawberry_django.type(
@@ -125,17 +125,22 @@ RecoveryCodesResult = Annotated[RecoveryCodesType | OperationInfo, strawberry.un
 MfaResult = Annotated[MfaType | OperationInfo, strawberry.union("MfaResult")]
 
 
+def password() -> Any:
+    """The field of an input. Its white space belongs to it."""
+    return strawberry.field(directives=[Text(trimmed=False)])
+
+
 @strawberry.input
 class SignUpInput:
     email: str
-    password: str
+    password: str = password()
     display_name: str | None = None
 
 
 @strawberry.input
 class LogInInput:
     email: str
-    password: str
+    password: str = password()
 
 
 @strawberry.input
@@ -155,16 +160,16 @@ class CodeInput:
 
 @strawberry.input
 class PasswordInput:
-    password: str
+    password: str = password()
 
 
 @strawberry.input
 class ResetPasswordInput:
     key: str
-    password: str
+    password: str = password()
 
 
 @strawberry.input
 class ChangePasswordInput:
-    current_password: str
-    new_password: str
+    current_password: str = password()
+    new_password: str = password()

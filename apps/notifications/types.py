@@ -84,12 +84,13 @@ def encode_cursor(notification: models.Notification) -> str:
 def decode_cursor(cursor: str, user: User) -> int:
     """The id of the notification that the cursor stands after. Raises `BadCursor`, also for somebody else's cursor."""
     try:
-        inbox, pk = relay.from_base64(cursor)
-        if inbox == f"inbox{user.pk}":
-            return int(pk)
-    except ValueError:
-        pass
-    raise BadCursor
+        inbox, key = relay.from_base64(cursor)
+    except ValueError as error:
+        raise BadCursor from error
+    pk = node_pk(key)
+    if pk is None or inbox != f"inbox{user.pk}":
+        raise BadCursor
+    return pk
 
 
 @strawberry.enum(name="NotificationState")

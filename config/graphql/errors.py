@@ -2,79 +2,122 @@
 
 import logging
 import secrets
-from collections.abc import Iterator, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import OperationalError
 from graphql import GraphQLError, GraphQLSyntaxError
-from strawberry.exceptions import StrawberryInputCoercionError
-from strawberry.extensions import SchemaExtension
+from psycopg.errors import QueryCanceled
+from strawberry.exceptions import MissingQueryError, StrawberryInputCoercionError
 from strawberry.relay import GlobalIDValueError
-from strawberry.types.execution import PreExecutionError
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types.execution import ExecutionResult, PreExecutionError
 
 from apps.errors import Refusal
+from config.graphql.limits import MAX_ERRORS
 
 logger = logging.getLogger(__name__)
 
-
-class ErrorCodes(SchemaExtension):
-    """Gives every error its code, and hides those that nobody expected behind a reference that the log has too."""
-
-    def on_operation(self) -> Iterator[None]:
-        self._streamed = False
-        yield
-        result = self.execution_context.result
-        if not self._streamed:  # else it is the stream's last result, and dealt with
-            _replace_errors(result, invalid=isinstance(result, PreExecutionError))
-
-    def on_stream_result(self, result: Any) -> Iterator[None]:
-        self._streamed = True
-        _replace_errors(result, invalid=isinstance(result, PreExecutionError))
-        yield
+REQUEST_CODES = {
+    "GRAPHQL_PARSE_FAILED",
+    "GRAPHQL_VALIDATION_FAILED",
+    "OPERATION_RESOLUTION_FAILURE",
+    "TOO_COMPLEX",
+}
+"""Of errors for which nothing was executed, wherever they come up."""
+PARSER_LIMIT = "Parsing aborted."
+"""How graphql-core ends what it says of a document with too many tokens or brackets,"""
+VALIDATION_LIMIT = "Validation aborted."
+"""and all that it says of one that takes too long to validate."""
+MAX_MESSAGE = 300
+"""Characters. A message may quote what came, however long that is."""
 
 
-def _replace_errors(result: Any, *, invalid: bool) -> None:
-    if errors := getattr(result, "errors", None):
-        result.errors = [with_code(error, invalid=invalid) for error in errors]
+def response(result: ExecutionResult) -> dict[str, Any]:
+    """The result as a client gets it. Without `data` where nothing was executed, as the specification asks."""
+    errors = (result.errors or [])[: MAX_ERRORS if result.data is None else None]
+    formatted = [formatted_error(error, refused=isinstance(result, PreExecutionError)) for error in errors]
+    if result.data is None and errors and all(map(_is_request_error, formatted)):
+        return {"errors": formatted}
+    return {"data": result.data, "errors": formatted} if formatted else {"data": result.data}
 
 
-def with_code(error: GraphQLError, *, invalid: bool) -> GraphQLError:
-    """The error as the client gets it; `invalid` says that the document itself was refused."""
+def error_response(message: str, code: str) -> dict[str, Any]:
+    """The same for what is refused before there is a document."""
+    return {"errors": [{"message": message, "extensions": {"code": code}}]}
+
+
+def failure(error: Exception) -> ExecutionResult:
+    """The result of an operation that Strawberry could not begin."""
+    match error:
+        case MissingQueryError():
+            return PreExecutionError(data=None, errors=[GraphQLError("The document is empty.", original_error=error)])
+        case CannotGetOperationTypeError(operation_name=str(name)):
+            message = f'There is no operation named "{name}".'
+        case CannotGetOperationTypeError():
+            message = "There is no operation to execute."
+        case InvalidOperationTypeError():
+            message = "Subscriptions are served over a WebSocket at this address, by graphql-transport-ws."
+        case _:
+            message = str(error)
+    return PreExecutionError(data=None, errors=[GraphQLError(message, original_error=error)])
+
+
+def formatted_error(error: GraphQLError, *, refused: bool) -> dict[str, Any]:
+    """The error as a client gets it; `refused` says that nothing was executed."""
+    message, extensions = _message_and_code(error, refused)
+    if len(message) > MAX_MESSAGE:
+        message = f"{message[: MAX_MESSAGE - 1]}…"
+    formatted: dict[str, Any] = {"message": message, "extensions": extensions}
+    if error.locations:
+        formatted["locations"] = [location.formatted for location in error.locations]
+    if error.path:
+        formatted["path"] = error.path
+    return formatted
+
+
+def _is_request_error(formatted: dict[str, Any]) -> bool:
+    code = formatted["extensions"]["code"]
+    return code in REQUEST_CODES or (code == "BAD_USER_INPUT" and "path" not in formatted)
+
+
+def _message_and_code(error: GraphQLError, refused: bool) -> tuple[str, dict[str, Any]]:
     match error.original_error:
         case Refusal(code=code) as refusal:
-            return _coded(error, str(refusal), code)
+            return str(refusal), {"code": code}
         case PermissionDenied() as denied:
-            return _coded(error, str(denied) or "This is not allowed.", "FORBIDDEN")
+            return str(denied) or "This is not allowed.", {"code": "FORBIDDEN"}
         case ValidationError() as wrong:
-            return _coded(error, " ".join(wrong.messages), "BAD_USER_INPUT")
+            return " ".join(wrong.messages), {"code": "BAD_USER_INPUT"}
         case GlobalIDValueError() | StrawberryInputCoercionError():
-            return _coded(error, "An argument can't be read as what it should be.", "BAD_USER_INPUT")
+            return "An argument can't be read as what it should be.", {"code": "BAD_USER_INPUT"}
+        case MissingQueryError():
+            return error.message, {"code": "GRAPHQL_PARSE_FAILED"}
+        case CannotGetOperationTypeError() | InvalidOperationTypeError():
+            return error.message, {"code": "OPERATION_RESOLUTION_FAILURE"}
+        case RecursionError() if refused:
+            return "The document is nested too deeply.", {"code": "TOO_COMPLEX"}
+        case OperationalError(__cause__=QueryCanceled()):
+            return "This took too long.", {"code": "TIMEOUT"}
         case None | GraphQLError() if "code" in (error.extensions or {}):
-            return error
+            return error.message, {"code": error.extensions["code"]}  # type: ignore[index]
         case None if isinstance(error, GraphQLSyntaxError):
-            return _coded(error, error.message, "GRAPHQL_PARSE_FAILED")
-        case None if invalid:
-            return _coded(error, error.message, "GRAPHQL_VALIDATION_FAILED")
+            code = "TOO_COMPLEX" if error.message.endswith(PARSER_LIMIT) else "GRAPHQL_PARSE_FAILED"
+            return error.message, {"code": code}
+        case None if error.message == VALIDATION_LIMIT:
+            return "The document takes too long to validate.", {"code": "TOO_COMPLEX"}
+        case None if refused:
+            return _without_suggestions(error.message), {"code": "GRAPHQL_VALIDATION_FAILED"}
         case None | GraphQLError():  # a variable's value
-            return _coded(error, error.message, "BAD_USER_INPUT")
+            return _without_suggestions(error.message), {"code": "BAD_USER_INPUT"}
         case unexpected:
             reference = secrets.token_hex(8)
             where = ".".join(str(step) for step in error.path or [])
             logger.error("Internal error %s at %s", reference, where, exc_info=unexpected)
-            return _coded(error, "Internal error.", "INTERNAL_ERROR", reference=reference)
+            return "Internal error.", {"code": "INTERNAL_ERROR", "reference": reference}
 
 
-def _coded(error: GraphQLError, message: str, code: str, **extensions: str) -> GraphQLError:
-    return GraphQLError(
-        message,
-        nodes=error.nodes,
-        source=error.source,
-        positions=error.positions,
-        path=error.path,
-        extensions={"code": code, **extensions},
-    )
-
-
-def error_body(message: str, code: str) -> dict[str, Sequence[dict[str, Any]]]:
-    """A GraphQL answer for what is refused before there is an operation."""
-    return {"errors": [{"message": message, "extensions": {"code": code}}]}
+def _without_suggestions(message: str) -> str:
+    """In production what is not asked for by its name stays unknown, as it is for introspection."""
+    return message if settings.DEBUG else message.partition(" Did you mean ")[0]

@@ -1,6 +1,7 @@
 """Flow control for a WebSocket, on any server: some have no back-pressure, and would keep whatever nobody reads."""
 
 import asyncio
+import time
 
 WINDOW = 64 * 1024
 """Bytes on their way to a client that has not said yet that they came."""
@@ -18,28 +19,57 @@ class Window:
         self._pinged: int | None = None  # what had been sent when the client was asked
         self._room = asyncio.Event()
 
-    def sent(self, count: int) -> bool:
-        """Whether it is time to ask the client: halfway, so that one who answers never has to be waited for."""
+    def sending(self, count: int) -> None:
         self._sent += count
-        if self._pinged is None and self._sent - self._arrived >= WINDOW // 2:
-            self._pinged = self._sent
-            return True
-        return False
 
-    def answered(self) -> None:
+    def is_time_to_ask(self) -> bool:
+        """As `ask`, when half of the window is full: so one who answers never has to be waited for."""
+        return self._sent - self._arrived >= WINDOW // 2 and self.ask()
+
+    def ask(self) -> bool:
+        """Whether to send a `ping` now: one at a time."""
         if self._pinged is not None:
-            self._arrived, self._pinged, self._replied = self._pinged, None, 0
-            self._room.set()
+            return False
+        self._pinged = self._sent
+        return True
+
+    def answered(self) -> bool:
+        """Whether the `pong` that came had been asked for."""
+        if self._pinged is None:
+            return False
+        self._arrived, self._pinged, self._replied = self._pinged, None, 0
+        self._room.set()
+        return True
 
     def reply(self, count: int) -> None:
         """For what cannot wait. Raises `TimeoutError` for a client that goes on asking, and does not answer."""
-        self._replied += count
         if self._replied >= WINDOW:
             raise TimeoutError
+        self._replied += count
 
     async def room(self) -> None:
         """Waits until there is room for more. Raises `TimeoutError` for a client that does not answer."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while self._sent - self._arrived >= WINDOW:
-                self._room.clear()
+        while self._sent - self._arrived >= WINDOW:
+            self._room.clear()
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 await self._room.wait()
+
+
+class Allowance:
+    """How many messages a client may send: so many at once, and so many a second from then on."""
+
+    def __init__(self, at_once: int, per_second: int) -> None:
+        self._at_once = at_once
+        self._per_second = per_second
+        self._left: float = at_once
+        self._at = time.monotonic()
+
+    def take(self) -> bool:
+        """Whether one more is allowed."""
+        now = time.monotonic()
+        self._left = min(self._left + (now - self._at) * self._per_second, self._at_once)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True

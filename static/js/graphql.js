@@ -93,7 +93,8 @@ export function backOff(attempt) {
   return new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 }
 
-function csrfToken() {
+/** What every POST repeats in the header X-CSRFToken. */
+export function csrfToken() {
   const name = document.querySelector("meta[name=csrf-cookie]").content;
   const cookie = document.cookie.split("; ").find((pair) => pair.startsWith(`${name}=`));
   return cookie?.slice(name.length + 1) ?? "";

@@ -340,6 +340,7 @@ async def measure(operation: str) -> tuple[float, float]:
     return median(times[True]), median(times[False])
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("_production_mail")
 @every_operation
 async def test_the_clock(

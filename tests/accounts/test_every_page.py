@@ -57,18 +57,21 @@ class Gunicorn(Server):
 
 
 @pytest.fixture(params=["daphne", "gunicorn"])
-def server(
+def start(
     request: pytest.FixtureRequest, start_server: Callable[..., Server], static: Path, tmp_path: Path
-) -> Iterator[Server]:
+) -> Iterator[Callable[..., Server]]:
     """With every provider, and a proxy whose word is taken for visitors' addresses: rate limits count by them."""
-    changes = {f"{name.upper()}_CLIENT_ID": "nonsense" for name in settings.SOCIAL_APPS} | {"TRUSTED_PROXY_COUNT": "1"}
+    always = {f"{name.upper()}_CLIENT_ID": "nonsense" for name in settings.SOCIAL_APPS} | {"TRUSTED_PROXY_COUNT": "1"}
     with ExitStack() as stack:
-        if request.param == "daphne":
-            yield start_server(**changes)
-        else:
-            gunicorn = Gunicorn(tmp_path, static, **changes)
+
+        def start(**changes: str) -> Server:
+            if request.param == "daphne":
+                return start_server(**always | changes)
+            gunicorn = Gunicorn(tmp_path, static, **always | changes)
             stack.callback(gunicorn.stop)
-            yield gunicorn
+            return gunicorn
+
+        yield start
 
 
 class Visit:
@@ -132,7 +135,8 @@ def client_of(server: Server, number: int, cookies: Cookies) -> httpx.Client:
     return client
 
 
-def test_it_works(server: Server) -> None:
+def test_it_works(start: Callable[..., Server]) -> None:
+    server = start(DJANGO_SETTINGS_MODULE="tests.quick_settings")
     numbers = count(1)
     people = {who: who(numbers) for who in EVERYBODY}
     visits = []
@@ -155,11 +159,11 @@ def test_it_works(server: Server) -> None:
         assert found[who.__name__, "GET", page, ""] == 200, "who is who no longer works"
     assert TROUBLE.findall(server.log.read_text()) == []
 
-    end_while_asked(server)
 
-
-def end_while_asked(server: Server) -> None:
+@pytest.mark.alone
+def test_it_ends_while_it_is_asked(start: Callable[..., Server]) -> None:
     """The signal comes while passwords are checked, and while somebody's form is still arriving, byte by byte."""
+    server = start()
     with ExitStack() as stack:
         slow = [stack.enter_context(opened(server)) for _ in range(3)]
         slow[0].sendall(b"POST /accounts/lo")

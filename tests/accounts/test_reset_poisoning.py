@@ -181,7 +181,7 @@ def links(message: EmailMessage) -> list[str]:
 def test_it_works(start_server: Callable[..., Server], allowed_hosts: str) -> None:
     """Each request is refused, or what it mails leads to this site."""
     changes = {"ALLOWED_HOSTS": allowed_hosts} if allowed_hosts else {}
-    server = start_server(TRUSTED_PROXY_COUNT="1", **changes)
+    server = start_server(DJANGO_SETTINGS_MODULE="tests.quick_settings", TRUSTED_PROXY_COUNT="1", **changes)
     host = urlsplit(server.url).netloc
     numbers = count(1)
     honest = Forgery("nothing forged", (("Host", host),))

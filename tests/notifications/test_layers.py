@@ -1,6 +1,7 @@
 """The channel layer over Redis: many messages in one round trip, and nothing kept where Redis is away."""
 
 import asyncio
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -13,7 +14,7 @@ needs_redis = pytest.mark.skipif(not settings.REDIS_URL, reason="REDIS_URL is no
 
 @needs_redis
 async def test_it_works() -> None:
-    layer = RedisPubSubChannelLayer(hosts=[settings.REDIS_URL], prefix="layers")
+    layer = RedisPubSubChannelLayer(hosts=[settings.REDIS_URL], prefix=uuid4().hex)
     channels = {group: await layer.new_channel() for group in ("one", "other")}
     for group, channel in channels.items():
         await layer.group_add(group, channel)

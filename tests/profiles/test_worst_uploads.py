@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import pytest
 from PIL import Image
 
 from tests.clients import session_cookies
@@ -43,6 +44,7 @@ def upload(server: Server, cookies: dict[str, str], content: bytes) -> str:
         return str(result["messages"][0]["code"] if "messages" in result else result["__typename"])
 
 
+@pytest.mark.alone
 def test_it_works(start_server: Callable[..., Server]) -> None:
     server = start_server()
     pictures = worst()

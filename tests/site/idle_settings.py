@@ -3,7 +3,7 @@
 import os
 
 from config.settings import *  # noqa: F403
-from config.settings import REDIS_URL
+from config.settings import REDIS_URL, SECRET_KEY
 
 host = {"address": REDIS_URL, "socket_timeout": 5 / 100}  # redis-py's default is five seconds
 CHANNEL_LAYERS = {
@@ -12,10 +12,13 @@ CHANNEL_LAYERS = {
             "BACKEND": "channels.layers.InMemoryChannelLayer",
             "CONFIG": {"expiry": 60 / 100, "group_expiry": 86_400 / 100},
         },
-        "pubsub": {"BACKEND": "apps.notifications.layers.RedisPubSubChannelLayer", "CONFIG": {"hosts": [host]}},
+        "pubsub": {
+            "BACKEND": "apps.notifications.layers.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [host], "prefix": SECRET_KEY},
+        },
         "default": {
             "BACKEND": "channels_redis.core.RedisChannelLayer",
-            "CONFIG": {"hosts": [host], "expiry": 60 / 100, "group_expiry": 86_400 // 100},
+            "CONFIG": {"hosts": [host], "prefix": SECRET_KEY, "expiry": 60 / 100, "group_expiry": 86_400 // 100},
         },
     }[os.environ["LAYER"]]
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import socket
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,10 @@ def instruction(name: str) -> str:
     return [argument for each, argument in DOCKERFILE if each == name][-1]
 
 
+# What all its processes have in their environment.
+IMAGE = dict(pair.split("=") for name, argument in DOCKERFILE if name == "ENV" for pair in argument.split())
+
+
 def docker_ignores(path: Path) -> bool:
     """What the patterns that we use mean: `**/name` is anywhere, every other one at the root."""
     patterns = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
@@ -64,8 +69,11 @@ def docker_ignores(path: Path) -> bool:
 
 
 def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return str(listener.getsockname()[1])
+    """Below those that the system gives to whoever asks for any: nobody else gets it before it is used."""
+    while True:
+        port = random.randrange(10_000, 30_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return str(port)
 
 
 def build_image(app: Path) -> None:
@@ -144,6 +152,7 @@ class Machine:
         own: dict[str, str] = SERVICES[service]["environment"]
         return {
             **OUTSIDE,
+            **IMAGE,
             **own,
             "DATABASE_URL": self.database_url,
             "REDIS_URL": REDIS_URL,
@@ -179,8 +188,8 @@ class Web:
 
     def __init__(self, machine: Machine, port: str) -> None:
         self.machine, self.port = machine, port
-        command = json.loads(instruction("CMD").replace("8000", port))
-        self.process = subprocess.Popen(command, cwd=machine.app, env=machine.environment("web"))
+        environment = machine.environment("web") | {"PORT": port}
+        self.process = subprocess.Popen(json.loads(instruction("CMD")), cwd=machine.app, env=environment)
 
     def healthy(self) -> bool:
         check = instruction("HEALTHCHECK").partition("CMD ")[2].replace("8000", self.port)

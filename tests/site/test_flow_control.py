@@ -35,6 +35,7 @@ async def fill(client: Socket, user: User) -> list[Any]:
             arrived = messages[-1]["type"] == "next"
 
 
+@pytest.mark.alone  # and so quick enough for `fill`
 async def test_it_works(socket: SocketFor, alice: User) -> None:
     client = await socket(alice)
     await subscribe(client)
@@ -82,6 +83,7 @@ async def test_who_answers_is_never_waited_for(socket: SocketFor, alice: User, m
                 position = message["payload"]["data"]["inboxChanged"]["sequence"]
 
 
+@pytest.mark.alone
 async def test_a_pong_that_nobody_asked_for_means_nothing(socket: SocketFor, alice: User) -> None:
     client = await socket(alice)
     await subscribe(client)
@@ -95,8 +97,8 @@ async def test_a_pong_that_nobody_asked_for_means_nothing(socket: SocketFor, ali
 
 async def test_who_asks_and_never_reads_is_dropped_too(socket: SocketFor, alice: User) -> None:
     client = await socket(alice)
-    for _ in range(flow.WINDOW // len('{"type":"pong"}')):
-        await client.send_json_to({"type": "ping"})
+    for _ in range(ENOUGH):
+        await client.send_json_to({"type": "ping", "payload": {"again": BODY}})
     async with asyncio.timeout(10):
         while (output := await client.receive_output(5))["type"] == "websocket.send":
             pass

@@ -25,6 +25,7 @@ LAYERS = [("memory", "3600"), ("pubsub", "3600"), ("default", "0.2")]
 needs_redis = pytest.mark.skipif(not settings.REDIS_URL, reason="needs REDIS_URL")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("layer", "poll"),
     [pytest.param(layer, poll, marks=[] if layer == "memory" else needs_redis, id=layer) for layer, poll in LAYERS],

@@ -21,7 +21,7 @@ PUBLIC = {"models", "services", "types", "notifications", "kinds"}
 # Each dependency has one address: who looks for it, or replaces it, looks there.
 ADDRESSES = {
     "channels_redis": ("apps.notifications.layers",),
-    "strawberry": ("config.schema", "config.graphql.*", "config.asgi", "apps.*.types", "apps.*.schema"),
+    "strawberry": ("config.*", "config.graphql.*", "apps.*.types", "apps.*.schema"),
     "strawberry_django": ("config.schema", "config.graphql.*", "apps.*.types", "apps.*.schema"),
     "allauth": ("apps.accounts.*",),
     "PIL": ("apps.profiles.images",),

@@ -1,5 +1,6 @@
-"""`requirements/*.txt` is what pyproject.toml asks for, and names nothing but versions and hashes."""
+"""The locks are what is asked for, and name nothing but versions and hashes."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -42,3 +43,12 @@ def test_every_package_has_hashes_and_none_an_address(name: str) -> None:
     packages = re.split(r"^(?=[\w.-]+==)", LOCKS[name], flags=re.MULTILINE)[1:]
     assert [package for package in packages if "--hash=sha256:" not in package] == []
     assert not re.search(r"://| @ |--index|--find-links", LOCKS[name])
+
+
+def test_so_it_is_with_what_runs_in_node() -> None:
+    folder = ROOT / "tests/node"
+    packages = json.loads((folder / "package-lock.json").read_text())["packages"]
+    wanted = json.loads((folder / "package.json").read_text())["devDependencies"]
+    assert packages.pop("")["devDependencies"] == wanted
+    assert {name.removeprefix("node_modules/"): package["version"] for name, package in packages.items()} == wanted
+    assert [package for package in packages.values() if "integrity" not in package or "resolved" in package] == []

@@ -4,25 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphql import (
-    GraphQLEnumType,
-    GraphQLField,
-    GraphQLInputObjectType,
-    GraphQLInputType,
-    GraphQLList,
-    GraphQLNonNull,
-    build_schema,
-    get_named_type,
-    is_leaf_type,
-    is_required_argument,
-    is_required_input_field,
-)
+from graphql import GraphQLField, build_schema, get_named_type, is_leaf_type
 from strawberry import relay
 
 from apps.accounts.schema import Query as AccountsQuery
 from config.schema import operations, schema
 from tests.clients import Socket
 from tests.conftest import ApiFor
+from tests.site import crawler
 
 SDL = Path(__file__).parent.parent.parent / "schema.graphql"
 SERVED = build_schema(schema.as_str())
@@ -40,28 +29,12 @@ PUBLIC = {
 }
 
 
-def some(type_: GraphQLInputType) -> str:
-    """Some value of that type, as it is written in a document."""
-    match type_:
-        case GraphQLNonNull():
-            return some(type_.of_type)
-        case GraphQLList():
-            return "[]"
-        case GraphQLEnumType():
-            return next(iter(type_.values))
-        case GraphQLInputObjectType():
-            fields = (
-                f"{name}: {some(field.type)}" for name, field in type_.fields.items() if is_required_input_field(field)
-            )
-            return f"{{ {', '.join(fields)} }}"
-    anybody = f'"{relay.to_base64("Profile", 1)}"'
-    return {"ID": anybody, "Int": "1", "Float": "1", "Boolean": "true", "Upload": "null"}.get(str(type_), '"x"')
+VALUES = crawler.VALUES | {"ID": f'"{relay.to_base64("Profile", 1)}"', "Upload": "null"}
 
 
 def document(operation: str, name: str, field: GraphQLField) -> str:
-    arguments = [f"{key}: {some(one.type)}" for key, one in field.args.items() if is_required_argument(one)]
     selection = "" if is_leaf_type(get_named_type(field.type)) else "{ __typename }"
-    return f"{operation} {{ {name}{f'({", ".join(arguments)})' if arguments else ''} {selection} }}"
+    return f"{operation} {{ {crawler.call(name, field, VALUES)} {selection} }}"
 
 
 def test_the_committed_schema_is_what_is_served() -> None:

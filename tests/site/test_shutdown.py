@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -23,6 +23,8 @@ from tests.clients import session_cookies
 from tests.conftest import User
 from tests.processes import Server
 from tests.site.test_daphne import POLL, event, subscribed
+
+pytestmark = pytest.mark.alone  # sockets and requests have some seconds until the server ends
 
 MARK_ALL_READ = "mutation { markAllNotificationsRead(upTo: 0) { ... on InboxUpdate { unreadCount } } }"
 
@@ -110,17 +112,21 @@ def server_heard() -> Iterator[list[int]]:
     signal.signal(signal.SIGTERM, before)
 
 
-class Socket:
+class Socket(ExitStack):
+    """Under way until it is closed."""
+
     closed_with: int | None = None
 
     async def end(self, code: int, reason: str) -> None:
         self.closed_with = code
+        self.close()
 
 
 async def test_a_server_with_a_lifespan_is_one_that_can_say_1012(server_heard: list[int], settings: Settings) -> None:
     settings.SHUTDOWN_DELAY_SECONDS = 0
     shutdown, socket = Shutdown(), Socket()
-    shutdown.sockets.add(socket)
+    socket.enter_context(shutdown.under_way())
+    shutdown.opened(socket)
     events = iter(["lifespan.startup", "lifespan.shutdown"])
     sent: list[Any] = []
 

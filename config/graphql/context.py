@@ -1,0 +1,42 @@
+"""`info.context`, as `apps.users.types.Context` says what it is: each door has its own."""
+
+from abc import ABC, abstractmethod
+
+from django.http import HttpRequest
+
+from apps.errors import Unauthenticated
+from apps.users.models import User
+
+
+class DoorContext(ABC):
+    @abstractmethod
+    async def visitor_or_user(self) -> User | None: ...
+
+    async def user(self) -> User:
+        if (user := await self.visitor_or_user()) is None:
+            raise Unauthenticated("Sign in first.")
+        return user
+
+
+class HttpContext(DoorContext):
+    def __init__(self, request: HttpRequest) -> None:
+        self.http_request = request
+
+    @property
+    def session_key(self) -> str | None:
+        return self.http_request.session.session_key
+
+    async def visitor_or_user(self) -> User | None:
+        user = await self.http_request.auser()
+        return user if user.is_authenticated else None
+
+
+class WebSocketContext(DoorContext):
+    http_request: HttpRequest | None = None
+
+    def __init__(self, user: User | None, session_key: str | None) -> None:
+        self._user = user
+        self.session_key = session_key
+
+    async def visitor_or_user(self) -> User | None:
+        return self._user
