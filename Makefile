@@ -11,7 +11,7 @@ NEW_SECRET := .venv/bin/python -c 'import secrets; print(secrets.token_urlsafe(5
 NODE_PACKAGES := tests/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-browser test-node test-servers faults check schema lock clean environment
+.PHONY: help dev test test-browser test-node test-servers faults bench check schema lock clean environment
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F '|' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -25,7 +25,7 @@ test: environment ## the test suite, on SQLite or on DATABASE_URL and REDIS_URL 
 test-browser: environment ## the tests that drive Chromium (ARGS as above)
 	@command -v "$${CHROMIUM:-chromium}" >/dev/null || { \
 	  echo "This needs Chromium: apt-get install chromium on Debian, or set CHROMIUM to its path." >&2; exit 1; }
-	@.venv/bin/pytest -m browser $(ARGS)
+	@.venv/bin/pytest -m browser -n auto --maxprocesses 2 --dist worksteal $(ARGS)
 
 test-servers: environment ## the same site on Daphne, Uvicorn, Granian and Hypercorn (ARGS as above)
 	@.venv/bin/pytest -m servers tests/servers $(ARGS)
@@ -40,6 +40,9 @@ $(NODE_PACKAGES): tests/node/package-lock.json
 
 faults: environment ## delivery while what it needs is broken, at length (SHORT=1: in five minutes; ARGS as above)
 	@.venv/bin/pytest -m faults tests/delivery $(if $(SHORT),,--long) $(ARGS)
+
+bench: environment ## how fast it is, beside a plain set-up and the limit (ARGS=--quick, ARGS="--runs 3 --readme")
+	@.venv/bin/python -m tests.bench $(ARGS)
 
 check: environment ## formatting, lint, types, missing migrations, schema drift, production settings
 	.venv/bin/ruff format --check .
@@ -59,7 +62,7 @@ lock: ## compile requirements/*.txt from pyproject.toml (ARGS=--upgrade for the 
 	@scripts/lock $(ARGS)
 
 clean: ## remove what can be made again: .venv and caches (not the database, not uploads)
-	rm -rf .venv staticfiles tests/node/node_modules test.sqlite3* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv staticfiles bench-results tests/node/node_modules test.sqlite3* .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 environment:

@@ -9,6 +9,7 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.decorators import sync_and_async_middleware
 
+from config.loop_guard import figures
 from config.shutdown import shutdown
 
 logger = logging.getLogger(__name__)
@@ -48,11 +49,12 @@ def live() -> HttpResponse:
 
 def ready() -> HttpResponse:
     checks = {"database": _works(_ask_database), "cache": _works(_ask_cache)}
+    answer = checks | ({"event_loop": event_loop} if (event_loop := figures()) else {})
     if shutdown.begun:
-        return JsonResponse({"status": "stopping", **checks}, status=503)
+        return JsonResponse({"status": "stopping", **answer}, status=503)
     if not checks["database"]:
-        return JsonResponse({"status": "unavailable", **checks}, status=503)
-    return JsonResponse({"status": "ok" if checks["cache"] else "degraded", **checks})
+        return JsonResponse({"status": "unavailable", **answer}, status=503)
+    return JsonResponse({"status": "ok" if checks["cache"] else "degraded", **answer})
 
 
 def _ask_database() -> None:

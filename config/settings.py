@@ -270,6 +270,7 @@ if S3_BUCKET:
     SECURE_CSP["img-src"].append(f"{S3_PUBLIC_URL.scheme}://{S3_PUBLIC_URL.netloc}")
 X_FRAME_OPTIONS = "DENY"
 MAX_BODY_BYTES = 8 * 1024 * 1024  # a picture of 5 MiB and some more, so that one a little too large is told so
+FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES  # Django writes what is larger to the disk, on the event loop
 
 # ----------------------------------------------------------------------------------------------------- accounts
 
@@ -375,6 +376,16 @@ NOTIFICATIONS_POLL_SECONDS = env.float("NOTIFICATIONS_POLL_SECONDS", default=2.0
 # Archived notifications are purged after this; all are after a year.
 NOTIFICATIONS_RETENTION_DAYS = env.int("NOTIFICATIONS_RETENTION_DAYS", default=90)
 
+# ------------------------------------------------------------------------------------------- calls to elsewhere
+
+# How long one may take, redirects, further tries and its body included; and how long a connection may.
+OUTGOING_SECONDS = env.float("OUTGOING_SECONDS", default=10)
+OUTGOING_CONNECT_SECONDS = env.float("OUTGOING_CONNECT_SECONDS", default=3)
+# How many are under way at once in a process; the others wait, within their time.
+OUTGOING_AT_ONCE = env.int("OUTGOING_AT_ONCE", default=20)
+# Names, addresses and networks that may be called though they are not public, and at any port.
+OUTGOING_TRUSTED = env.list("OUTGOING_TRUSTED", default=[])
+
 # ---------------------------------------------------------------------------------------------------- the end
 
 # From SIGTERM until sockets are closed: so long `/health/ready/` says 503, for a load balancer to look elsewhere.
@@ -395,6 +406,9 @@ LOGGING: dict[str, Any] = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    # Django's own handlers would print the same again, or mail it to nobody.
-    "loggers": {"django": {"handlers": [], "propagate": True}},
+    "loggers": {
+        # Django's own handlers would print the same again, or mail it to nobody.
+        "django": {"handlers": [], "propagate": True},
+        "httpx2": {"level": "WARNING"},  # else it logs all addresses, with what is secret in them
+    },
 }

@@ -18,7 +18,7 @@ from apps.profiles.services import update_profile
 from apps.users.models import User
 from tests.clients import Api, Socket, session_cookies
 
-pytest_plugins = ["tests.alone", "tests.processes"]
+pytest_plugins = ["tests.alone", "tests.guard", "tests.processes"]
 
 type ApiFor = Callable[..., Awaitable[Api]]
 type SocketFor = Callable[..., Awaitable[Socket]]

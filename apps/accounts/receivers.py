@@ -7,10 +7,12 @@ from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress, EmailConfirmation
 from allauth.mfa import signals as mfa
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialLogin
 from django.dispatch import receiver
 from django.http import HttpRequest
 
 from apps.accounts.notifications import EmailChanged, MfaChanged, NewSignIn, PasswordChanged, RecoveryCodeUsed, Welcome
+from apps.accounts.pictures import take_picture
 from apps.accounts.sessions import recognise_device, user_agent_of
 from apps.notifications.services import notify
 from apps.users.models import User
@@ -20,6 +22,12 @@ from apps.users.models import User
 def tell_of_a_new_device(request: HttpRequest, user: User, **_kwargs: Any) -> None:
     if recognise_device(request, user):
         notify([user], NewSignIn(user_agent_of(request), get_adapter().get_client_ip(request)))
+
+
+@receiver(account.user_logged_in)
+def take_the_provider_s_picture(user: User, sociallogin: SocialLogin | None = None, **_kwargs: Any) -> None:
+    if sociallogin:
+        take_picture(user, sociallogin.account)
 
 
 @receiver([account.password_changed, account.password_set, account.password_reset])

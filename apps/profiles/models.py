@@ -21,6 +21,9 @@ class Profile(Model):
     avatar = models.CharField(
         max_length=32, blank=True, editable=False, help_text=_("The random name of the picture's files; empty: none.")
     )
+    avatar_removed = models.BooleanField(
+        default=False, editable=False, help_text=_("The user took the picture away, and is not given another.")
+    )
 
     class Meta:
         verbose_name = _("profile")

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -71,6 +72,29 @@ def set_avatar(user: User, upload: File) -> Profile:
         raise
 
 
+def lacks_avatar(user: User) -> bool:
+    """Whether the user has no avatar, and has not taken one away either."""
+    return _without_avatar(user).exists()
+
+
+def set_first_avatar(user: User, upload: File) -> bool:
+    """As `set_avatar`, for a picture that the user did not choose here: where there is one by now, or one was taken
+    away, nothing changes. Returns whether it is the avatar.
+    """
+    avatar = store_avatar(_squares(upload))
+    is_set = False
+    try:
+        is_set = bool(_without_avatar(user).update(avatar=avatar))
+    finally:
+        if not is_set:
+            delete_avatar_files(avatar)
+    return is_set
+
+
+def _without_avatar(user: User) -> QuerySet[Profile]:
+    return Profile.objects.filter(pk=user.pk, avatar="", avatar_removed=False)
+
+
 def _squares(upload: File) -> dict[int, bytes]:
     def refusal(message: str, code: str) -> ValidationError:
         return ValidationError({"image": ValidationError(message, code=code)})
@@ -112,8 +136,8 @@ def remove_avatar(user: User) -> Profile:
 @transaction.atomic
 def _replace_avatar(user: User, avatar: str) -> Profile:
     profile = _locked_profile(user)
-    previous, profile.avatar = profile.avatar, avatar
-    profile.save(update_fields=["avatar"])
+    previous, profile.avatar, profile.avatar_removed = profile.avatar, avatar, not avatar
+    profile.save(update_fields=["avatar", "avatar_removed"])
     if previous:
         transaction.on_commit(lambda: delete_avatar_files(previous))
     return profile

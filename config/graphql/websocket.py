@@ -89,10 +89,8 @@ class Socket:
         self._tasks: set[asyncio.Future[None]] = set()  # of the operations, and of those that are still ending
         self._clock = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._reader: asyncio.Task[Any] | None = None
 
     async def run(self) -> None:
-        self._reader = reader = cast(asyncio.Task[Any], asyncio.current_task())
         await self._receive()  # websocket.connect
         is_ours = SUBPROTOCOL in self._scope["subprotocols"]
         await self._emit({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if is_ours else None})
@@ -109,15 +107,10 @@ class Socket:
                 await self._handle(message)
         except Closed as closed:
             await self.end(closed.code, closed.reason)
-        except asyncio.CancelledError:
-            if not self._closed:
-                raise
-            reader.uncancel()  # it was `end` that woke this up
         except Exception:
             logger.exception("A message could not be handled")
             await self.end(INTERNAL_ERROR, "Internal server error")
         finally:
-            self._reader = None
             self._forget()
             _sockets[user_id] -= 1
             if not _sockets[user_id]:
@@ -279,14 +272,12 @@ class Socket:
         return task
 
     async def end(self, code: int, reason: str) -> None:
-        """Closes the socket, and ends its operations."""
+        """Closes the socket, and ends its operations. What `run` receives then is a disconnect (`config.closing`)."""
         if self._closed:
             return
         self._forget()
         reason = reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
         await self._emit({"type": "websocket.close", "code": code, "reason": reason})
-        if self._reader and self._reader is not asyncio.current_task():
-            self._reader.cancel()
 
     def _forget(self) -> None:
         self._closed = True

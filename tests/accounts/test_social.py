@@ -1,89 +1,14 @@
-"""Sign-in with an account elsewhere, against a GitHub of our own: its three addresses, over HTTP, on this machine."""
+"""Sign-in with an account elsewhere."""
 
-import json
-import re
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from collections.abc import Callable
 
 import httpx
-import pytest
 from allauth.account.models import EmailAddress
 
 from apps.profiles.services import profile_of
 from apps.users.models import User
+from tests.accounts.github import GitHub, press_the_button, sign_in
 from tests.processes import Server
-
-TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="(\w+)"')
-DORA = {"id": 7, "login": "dora", "name": "Dora Explorer", "email": "dora@example.com"}
-
-
-class GitHub(ThreadingHTTPServer):
-    """Whoever comes is `user`, with `emails`."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.user: dict[str, Any] = dict(DORA)
-        self.emails: list[dict[str, Any]] = [{"email": "dora@example.com", "verified": True, "primary": True}]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: GitHub
-
-    def do_POST(self) -> None:
-        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        is_right = form["code"] == ["right"] and "code_verifier" in form
-        self.answer({"access_token": "t", "token_type": "bearer"} if is_right else {"error": "bad_verification_code"})
-
-    def do_GET(self) -> None:
-        self.answer(self.server.emails if self.path.endswith("/emails") else self.server.user)
-
-    def answer(self, content: Any) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def github() -> Iterator[GitHub]:
-    with GitHub() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
-
-
-@pytest.fixture
-def site(start_server: Callable[..., Server], github: GitHub) -> Server:
-    return start_server(GITHUB_CLIENT_ID="our-id", GITHUB_CLIENT_SECRET="our-secret", GITHUB_URL=github.url)
-
-
-def press_the_button(client: httpx.Client) -> dict[str, list[str]]:
-    """Returns with what the browser is sent to GitHub."""
-    page = client.get("/accounts/login/")
-    token = TOKEN.search(page.text)
-    assert token
-    answer = client.post("/accounts/github/login/", data={"csrfmiddlewaretoken": token[1]})
-    assert answer.status_code == 302, answer.text
-    return parse_qs(urlsplit(answer.headers["location"]).query)
-
-
-def sign_in(client: httpx.Client, code: str = "right", **changes: str) -> httpx.Response:
-    query = {"code": code, "state": press_the_button(client)["state"][0]} | changes
-    return client.get("/accounts/github/login/callback/", params=query)
 
 
 def test_it_works(site: Server, github: GitHub) -> None:

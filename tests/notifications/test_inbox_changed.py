@@ -152,7 +152,7 @@ async def test_without_a_channel_layer_a_subscription_begins_and_goes_on(
     settings.NOTIFICATIONS_POLL_SECONDS = 0.1
     settings.CHANNEL_LAYERS = {
         "default": {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "BACKEND": "apps.notifications.layers.RedisPubSubChannelLayer",
             "CONFIG": {"hosts": ["redis://127.0.0.1:1"]},  # nobody listens there
         }
     }
@@ -176,7 +176,7 @@ async def test_a_channel_layer_that_is_connected_and_silent_holds_nothing_up(
         port = silent_redis.sockets[0].getsockname()[1]
         settings.CHANNEL_LAYERS = {
             "default": {
-                "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+                "BACKEND": "apps.notifications.layers.RedisPubSubChannelLayer",
                 "CONFIG": {"hosts": [f"redis://127.0.0.1:{port}"]},
             }
         }

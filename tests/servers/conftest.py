@@ -7,16 +7,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 from config.management.commands.serve import SERVERS
 from tests.processes import ROOT, START_SECONDS, Server, environment
+from tests.servers.holdings import Holdings, holdings
 from tests.site.machine import free_port
 
+REST_SECONDS = 20
+"""How long a server has to let go of what nobody needs any more."""
 END_SECONDS = 10
 """What Docker, Kubernetes and systemd allow."""
 SERVICE_RESTART = {"daphne": 4503}
@@ -36,6 +41,7 @@ class Served(Server):
         self.url = f"http://{self.address[0]}:{self.address[1]}"
         own = {
             "SERVER": name,
+            "DJANGO_SETTINGS_MODULE": "tests.servers.counting_settings",
             "HOST": self.address[0],
             "PORT": str(self.address[1]),
             "SITE_URL": self.url,
@@ -71,7 +77,8 @@ class Served(Server):
         pids = [self.process.pid]
         for pid in pids:
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                pids.extend(map(int, children.read_text().split()))
+                with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+                    pids.extend(map(int, children.read_text().split()))
         return pids
 
     def connect(self) -> socket.socket:
@@ -114,12 +121,30 @@ def eventually(condition: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.05)
 
 
+def comes_to_rest(served: Served, before: Holdings) -> None:
+    """It lets go of all that it did not hold before."""
+    deadline = time.monotonic() + REST_SECONDS
+    while held := holdings(served).since(before):
+        assert time.monotonic() < deadline, held
+        time.sleep(0.05)
+
+
 @pytest.fixture(scope="session", params=SERVERS)
-def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, static: Path) -> Iterator[Served]:
-    """After all the tests it comes to its end, and has found nothing to complain about: also no task that stays."""
+def served(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    static: Path,
+    django_db_blocker: DjangoDbBlocker,
+) -> Iterator[Served]:
+    """After all the tests it holds what it held before, comes to its end, and has found nothing to complain about."""
     served = Served(request.param, tmp_path_factory.mktemp(request.param), static)
     try:
+        with django_db_blocker.unblock():
+            before = holdings(served)
         yield served
+        with django_db_blocker.unblock():
+            comes_to_rest(served, before)
+            connection.close()
         served.end()
     finally:
         served.kill()

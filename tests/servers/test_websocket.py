@@ -89,6 +89,7 @@ async def test_close_codes(served: Served, alice: User, case: str) -> None:
         with suppress(ConnectionError):
             await say(socket, *messages)
         assert await ended(socket) == code
+        assert bool(socket.close_reason) == (served.name != "daphne")
 
 
 async def test_another_protocol(served: Served, alice: User) -> None:
