@@ -87,25 +87,34 @@ class LoopGuard(threading.Thread):
             self._look()
 
     def _look(self) -> None:
-        top = callback = sys._current_frames().get(self._watched.ident or 0)
-        while callback and callback.f_code is not CALLBACK:
-            callback = callback.f_back
+        stack = self.stack()
         now, cpu = time.monotonic(), self._cpu()
         running = self._running
-        if running and running.callback is not callback:  # it has ended since: when, only what it has used can tell
+        if running and (not stack or running.callback is not stack[-1]):
             used = cpu - running.cpu_before
-            self._goes_on(running, min(now - running.since, used), used)
+            self._goes_on(running, min(now - running.since, used), used)  # until when, only what it used can tell
             running = None
-        if callback and top:
-            running = running or _Running(callback, now, self._cpu_before)
+        if stack:
+            running = running or _Running(stack[-1], now, self._cpu_before)
             used = cpu - running.cpu_before
             seconds = max(now - running.since, used)
             if seconds > self.slow_seconds and not running.stall:
                 self.stalls += 1
-                running.stall = Stall(seconds, used, traceback.extract_stack(top))
+                running.stall = Stall(seconds, used, traceback.extract_stack(stack[0], limit=len(stack)))
                 self.report(running.stall)
             self._goes_on(running, seconds, used)
         self._running, self._cpu_before = running, cpu
+
+    def stack(self) -> list[FrameType]:
+        """Of the callback that is running, from the innermost frame to the callback's own; empty where none is."""
+        frames = []
+        frame = sys._current_frames().get(self._watched.ident or 0)
+        while frame:
+            frames.append(frame)
+            if frame.f_code is CALLBACK:
+                return frames
+            frame = frame.f_back
+        return []
 
     def _goes_on(self, running: _Running, seconds: float, cpu_seconds: float) -> None:
         if stall := running.stall:

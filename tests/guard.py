@@ -1,42 +1,58 @@
 """In every test, what holds up the event loop is an error, if our code is in it: the test's that sees it first."""
 
 import gc
+import linecache
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from traceback import extract_stack, format_list
+from types import FrameType
 
 import blockbuster.blockbuster
 import pytest
 from blockbuster import BlockingError
 
-from config.loop_guard import SLOW_SECONDS, Stall, blocking_calls, loop_guard
+from config import loop_guard
+from config.loop_guard import SLOW_SECONDS, LoopGuard, Stall
 
 OURS = tuple(str(Path(__file__).parents[1] / folder) for folder in ("apps", "config"))
+LOOK_SECONDS = 0.02
+
+
+IS_DEBUGGING = bool(os.environ.get("PYTHONASYNCIODEBUG"))
+"""asyncio's debug mode. It has its own idea of slow, and itself takes time in each callback."""
+SLOW = 0.1 if IS_DEBUGGING else SLOW_SECONDS
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """asyncio's debug mode, as everywhere by `PYTHONASYNCIODEBUG=1`, to which pytest-asyncio alone does not listen."""
-    if os.environ.get("PYTHONASYNCIODEBUG"):
-        config.option.asyncio_debug = True
+    if IS_DEBUGGING:
+        config.option.asyncio_debug = True  # pytest-asyncio does not listen to the variable
+        linecache.checkcache = lambda filename=None: (
+            None
+        )  # or each callback asks the disk whether its files are the same
 
 
 class Faults(list[Stall | str]):
     """Since the last test."""
-
-    def stalled(self, stall: Stall) -> None:
-        if any(frame.filename.startswith(OURS) for frame in stall.stack):
-            self.append(stall)
 
     def blocked(self, name: str) -> None:
         self.append(f"{name} blocks the event loop:\n{''.join(format_list(extract_stack()[:-3]))}")
 
     def pop_all(self) -> str:
         # Time passes for many reasons where tests run two by two; CPU is what a callback itself took.
-        limit = loop_guard().slow_seconds + loop_guard().look_seconds
+        limit = loop_guard.loop_guard().slow_seconds + LOOK_SECONDS
         found = [str(fault) for fault in self if isinstance(fault, str) or fault.cpu_seconds > limit]
         self.clear()
         return "\n".join(found)
+
+
+class TestGuard(LoopGuard):
+    """Of a test it sees what is in our code, not what it does itself between two calls of that."""
+
+    def stack(self) -> list[FrameType]:
+        frames = super().stack()
+        return frames if any(frame.f_code.co_filename.startswith(OURS) for frame in frames) else []
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,9 +66,11 @@ def faults() -> Iterator[Faults]:
             super().__init__(name)
             faults.blocked(name)
 
-    blocking = blocking_calls()
-    loop_guard().report, loop_guard().look_seconds = faults.stalled, 0.02
+    blocking, guard = loop_guard.blocking_calls(), TestGuard(threading.main_thread(), faults.append)
+    guard.look_seconds = LOOK_SECONDS
+    guard.start()
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop_guard, "_guard", guard)
         patch.setattr(blockbuster.blockbuster, "BlockingError", Blocked)
         blocking.activate()
         yield faults
@@ -63,7 +81,7 @@ def faults() -> Iterator[Faults]:
 def _unhindered(request: pytest.FixtureRequest, faults: Faults) -> Iterator[None]:
     """The collector works between the tests: it is pytest's heap that takes it long, not the site's."""
     marker = request.node.get_closest_marker("hostile")
-    loop_guard().slow_seconds = marker.args[0] if marker else SLOW_SECONDS
+    loop_guard.loop_guard().slow_seconds = max(SLOW, marker.args[0] if marker else 0)
     gc.disable()
     yield
     gc.collect(1)

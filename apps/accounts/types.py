@@ -20,6 +20,7 @@ from apps.users.types import Info, Text, node_pk
     description="An account as its owner sees it. Nobody else ever sees a User: others see its Profile.",
 )
 class UserType(relay.Node):
+    pk: relay.NodeID[int]
     email: str
     is_staff: bool
     date_joined: datetime
@@ -70,6 +71,7 @@ class EmailAddressType:
 
 @strawberry_django.type(UserSession, name="Session", description="A place where the account is signed in.")
 class SessionType(relay.Node):
+    pk: relay.NodeID[int]
     user_agent: str
     created_at: datetime
     last_seen_at: datetime

@@ -18,6 +18,7 @@ from apps.users.types import Info, node_pk
 
 @strawberry_django.type(models.Notification, name="Notification")
 class NotificationType(relay.Node):
+    pk: relay.NodeID[int]
     sequence: int = strawberry.field(
         description="The inbox's sequence number at this notification's latest change (created, read, unread, "
         "archived)."

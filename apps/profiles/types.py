@@ -33,6 +33,7 @@ class AvatarType:
 
 @strawberry_django.type(models.Profile, name="Profile", description="What others may see of a person.")
 class ProfileType(relay.Node):
+    pk: relay.NodeID[int]
     bio: str
 
     @strawberry.field

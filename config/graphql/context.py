@@ -1,5 +1,6 @@
 """`info.context`, as `apps.users.types.Context` says what it is: each door has its own."""
 
+import asyncio
 from abc import ABC, abstractmethod
 
 from django.http import HttpRequest
@@ -21,13 +22,15 @@ class DoorContext(ABC):
 class HttpContext(DoorContext):
     def __init__(self, request: HttpRequest) -> None:
         self.http_request = request
+        self._loading = asyncio.Lock()
 
     @property
     def session_key(self) -> str | None:
         return self.http_request.session.session_key
 
     async def visitor_or_user(self) -> User | None:
-        user = await self.http_request.auser()
+        async with self._loading:  # the fields of a query ask at the same time; the first one's answer is kept
+            user = await self.http_request.auser()
         return user if user.is_authenticated else None
 
 

@@ -12,6 +12,6 @@ from django.views.decorators.csp import csp_override
 # nonce. No other inline style gets in, and no inline script.
 @csp_override({**settings.SECURE_CSP, "style-src": [CSP.SELF, CSP.NONCE]})
 def graphiql(request: HttpRequest) -> HttpResponse:
-    """Asks the database nothing, so that an async view may call it. The caller sets the CSRF cookie."""
+    """For a thread: in development the template is read from the disk each time. The caller sets the CSRF cookie."""
     context = {"csrf_cookie_name": settings.CSRF_COOKIE_NAME, "csp_nonce": get_nonce(request)}
     return HttpResponse(render_to_string("graphiql.html", context))

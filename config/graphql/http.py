@@ -4,6 +4,7 @@ import json
 from http import HTTPStatus
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -36,7 +37,7 @@ class Refused(Exception):
 async def graphql(request: HttpRequest) -> HttpResponse:
     if settings.DEBUG and request.method == "GET" and request.get_preferred_type([JSON, "text/html"]) == "text/html":
         get_token(request)
-        return graphiql(request)
+        return await sync_to_async(graphiql)(request)  # which reads its template
     if request.method != "POST":
         answer = refuse(request, "GraphQL is served over POST.", HTTPStatus.METHOD_NOT_ALLOWED)
         answer["Allow"] = "GET, POST" if settings.DEBUG else "POST"

@@ -42,6 +42,7 @@ from strawberry.types import graphql as strawberry_types
 
 from apps.errors import Refusal
 from apps.users.types import DEFAULT_PAGE, MAX_PAGE
+from config.graphql.documents import documents
 
 MAX_CHARACTERS = 64 * 1024
 MAX_TOKENS = 2_000
@@ -80,6 +81,12 @@ class Limits(SchemaExtension):
         self._is_named = self.execution_context.operation_name is not None
         yield
 
+    def on_parse(self) -> Iterator[None]:
+        context = self.execution_context
+        self._rules = context.schema, settings.DEBUG  # by which a document is valid or not
+        self._known = context.graphql_document = documents.find(context.query or "", self._rules)
+        yield
+
     def on_validate(self) -> Iterator[None]:
         """Takes validation's place, which takes quadratic time for some documents that are too complex."""
         self.execution_context.pre_execution_errors = self._validate()
@@ -92,16 +99,21 @@ class Limits(SchemaExtension):
         if not self._is_named and sum(isinstance(node, OperationDefinitionNode) for node in document.definitions) > 1:
             message = "The document has several operations: `operationName` must say which."
             return [GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"})]
-        if _has_long_number(document):
+        if not self._known and _has_long_number(document):
             return [GraphQLError(f"A number has more than {MAX_DIGITS} digits.")]
         try:
             measure(document, schema, context.variables or {})
         except TooComplex as error:
             return [GraphQLError(str(error), original_error=error)]
+        if self._known:
+            return []
         rules = [*context.validation_rules, MaybeNullValidationRule, OneOfInputValidationRule]
         if not settings.DEBUG:
             rules.append(NoSchemaIntrospectionCustomRule)
-        return validate(schema, document, rules, max_errors=MAX_ERRORS)
+        errors = validate(schema, document, rules, max_errors=MAX_ERRORS)
+        if not errors:
+            documents.keep(cast(str, context.query), self._rules, document)
+        return errors
 
     async def on_execute(self) -> AsyncIterator[None]:
         if self.execution_context.operation_type is not strawberry_types.OperationType.QUERY:
