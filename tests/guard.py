@@ -5,6 +5,7 @@ import linecache
 import os
 import threading
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from traceback import extract_stack, format_list
 from types import FrameType
@@ -18,7 +19,10 @@ from config.loop_guard import SLOW_SECONDS, LoopGuard, Stall
 
 OURS = tuple(str(Path(__file__).parents[1] / folder) for folder in ("apps", "config"))
 LOOK_SECONDS = 0.02
+FULL_COLLECTION = 50
+"""Tests from one to the next, which takes half a second."""
 
+_ended = count(1)
 
 IS_DEBUGGING = bool(os.environ.get("PYTHONASYNCIODEBUG"))
 """asyncio's debug mode. It has its own idea of slow, and itself takes time in each callback."""
@@ -28,9 +32,8 @@ SLOW = 0.1 if IS_DEBUGGING else SLOW_SECONDS
 def pytest_configure(config: pytest.Config) -> None:
     if IS_DEBUGGING:
         config.option.asyncio_debug = True  # pytest-asyncio does not listen to the variable
-        linecache.checkcache = lambda filename=None: (
-            None
-        )  # or each callback asks the disk whether its files are the same
+        # asyncio notes a stack for each callback, and would ask the disk each time whether its files are the same.
+        linecache.checkcache = lambda filename=None: None
 
 
 class Faults(list[Stall | str]):
@@ -75,6 +78,7 @@ def faults() -> Iterator[Faults]:
         blocking.activate()
         yield faults
         blocking.deactivate()
+    guard.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -84,6 +88,6 @@ def _unhindered(request: pytest.FixtureRequest, faults: Faults) -> Iterator[None
     loop_guard.loop_guard().slow_seconds = max(SLOW, marker.args[0] if marker else 0)
     gc.disable()
     yield
-    gc.collect(1)
+    gc.collect(1 if next(_ended) % FULL_COLLECTION else 2)
     found = faults.pop_all()
     assert not found, found
