@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class ConfigConfig(AppConfig):
@@ -10,3 +11,7 @@ class ConfigConfig(AppConfig):
         from config.checks import register_checks
 
         register_checks()
+        if any(database["ENGINE"] == "django.db.backends.postgresql" for database in settings.DATABASES.values()):
+            from config.postgresql import spare_postgresql  # which needs psycopg
+
+            spare_postgresql()

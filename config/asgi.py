@@ -1,23 +1,24 @@
-"""HTTP goes through Django's own stack, a WebSocket through Channels."""
+"""HTTP goes through Django's own stack, a WebSocket to the one address that has any."""
 
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-from django.core.asgi import get_asgi_application
+import django
 
-django_application = get_asgi_application()  # sets Django up; what follows needs it
+django.setup(set_prefix=False)  # what follows needs it
 
-from channels.auth import AuthMiddlewareStack
-from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.routing import ProtocolTypeRouter
 from channels.security.websocket import OriginValidator
 from django.conf import settings
-from django.urls import path
+from django.urls import get_resolver
 
 from apps.notifications.delivery import serving_hub
 from config.body_limit import limit_body, limit_daphne
 from config.closing import Message, Receive, Send, closable
+from config.collector import collect_seldom
 from config.graphql.websocket import graphql_socket
+from config.handler import Handler
 from config.headers import readable
 from config.loop_guard import blocking_calls, loop_guard
 from config.shutdown import shutdown
@@ -30,15 +31,12 @@ if settings.DEBUG:
 
 by_protocol = ProtocolTypeRouter(
     {
-        "http": django_application,
-        "websocket": closable(
-            OriginValidator(
-                AuthMiddlewareStack(URLRouter([path("graphql/", graphql_socket)])),  # type: ignore[arg-type]
-                settings.WEBSOCKET_ORIGINS,
-            )
-        ),
+        "http": Handler(),
+        "websocket": closable(OriginValidator(graphql_socket, settings.WEBSOCKET_ORIGINS)),
     }
 )
+get_resolver().reverse_dict  # noqa: B018 - loads all addresses, as else the first request would, on the event loop
+collect_seldom()  # all that is loaded once is there by now
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:

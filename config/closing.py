@@ -47,7 +47,7 @@ class _Socket:
         self._is_open = False
         self._reader: asyncio.Task[Any] | None = None
         self._close: Message | None = None
-        self._closed = asyncio.Event()
+        self._closed: asyncio.Event | None = None  # set when the close is sent
 
     async def receive(self) -> Message:
         if self._close is None:
@@ -59,7 +59,8 @@ class _Socket:
                     raise
             finally:
                 self._reader = None
-        await self._closed.wait()
+        if self._closed:
+            await self._closed.wait()
         return {"type": "websocket.disconnect", "code": self._close.get("code", 1000)}
 
     async def send(self, message: Message) -> None:
@@ -68,6 +69,7 @@ class _Socket:
             await self._send(message)
             return
         self._close = message
+        closed = self._closed = self._closed or asyncio.Event()
         if self._reader:
             self._reader.cancel()
         try:
@@ -77,7 +79,7 @@ class _Socket:
                     return
             await self._send(message)
         finally:
-            self._closed.set()
+            closed.set()
 
     async def wait_for_answer(self) -> None:
         if self._close and self._is_open:

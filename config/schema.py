@@ -14,6 +14,7 @@ from strawberry.types import get_object_definition
 
 from apps.errors import BadUserInput
 from apps.users.types import Info
+from config.graphql.events import EventsExecutor
 from config.graphql.fields import TextArguments, Uninterrupted, state_text_rule
 from config.graphql.limits import Limits
 
@@ -67,4 +68,5 @@ schema = Schema(
     mutation=root("Mutation", *operations("Mutation"), guards=[Uninterrupted()]),
     subscription=root("Subscription", *operations("Subscription")),
     extensions=[Limits],
+    execution_context_class=EventsExecutor,
 )

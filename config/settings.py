@@ -141,6 +141,10 @@ elif DATABASE["ENGINE"] == "django.db.backends.postgresql":
     DATABASE["OPTIONS"] |= {
         "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=10), "timeout": 10}
     }
+    # A statement that a connection has seen before is planned no more. Django leaves that off, for poolers of whose
+    # connections each transaction gets another.
+    if env.bool("DATABASE_PREPARED_STATEMENTS", default=True):
+        DATABASE["OPTIONS"] |= {"server_side_binding": True, "prepare_threshold": 5}
     DATABASE["CONN_HEALTH_CHECKS"] = True  # else each connection from before a restart fails one request
 # How long one statement of a web process may take; see `config/statements.py`.
 DATABASE_STATEMENT_SECONDS = env.float("DATABASE_STATEMENT_SECONDS", default=10)
@@ -275,7 +279,8 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES  # Django writes what is larger to 
 # ----------------------------------------------------------------------------------------------------- accounts
 
 AUTH_USER_MODEL = "users.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["apps.accounts.backends.AuthenticationBackend"]
+SESSION_ENGINE = "apps.accounts.backends"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

@@ -1,5 +1,6 @@
 """Clients of the real ASGI application: what the tests see is what a browser would see."""
 
+import asyncio
 import json
 from importlib import import_module
 from typing import Any, Self
@@ -39,11 +40,17 @@ class Answer:
         return [error["extensions"]["code"] for error in self.errors]
 
 
+class Transport(httpx.ASGITransport):
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0)  # as on a server: what the event loop calls begins with the request, not in the test
+        return await super().handle_async_request(request)
+
+
 class Api(httpx.AsyncClient):
     """A client of `/graphql/` with a browser's cookies, the one against CSRF included."""
 
     def __init__(self, cookies: dict[str, str] | None = None) -> None:
-        transport = httpx.ASGITransport(app=application)
+        transport = Transport(app=application)
         super().__init__(transport=transport, base_url=settings.SITE_URL, cookies=cookies)
 
     async def csrf_headers(self) -> dict[str, str]:

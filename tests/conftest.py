@@ -16,6 +16,7 @@ from pytest_django import DjangoDbBlocker, Settings
 from apps.accounts.services import create_verified_addresses
 from apps.profiles.services import update_profile
 from apps.users.models import User
+from config import closing
 from tests.clients import Api, Socket, session_cookies
 
 pytest_plugins = ["tests.alone", "tests.guard", "tests.processes"]
@@ -74,6 +75,14 @@ def _patience() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ApplicationCommunicator, "receive_output", receive_output)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unanswered_closes() -> Iterator[None]:
+    """Tests' clients do not answer a close, as real ones do at once, and the application would wait a second for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(closing, "ANSWER_SECONDS", 0.02)
         yield
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import linecache
+import logging
 import os
 import threading
 from collections.abc import Iterator
@@ -15,18 +16,20 @@ import pytest
 from blockbuster import BlockingError
 
 from config import loop_guard
-from config.loop_guard import SLOW_SECONDS, LoopGuard, Stall
+from config.loop_guard import LoopGuard, Stall
 
 OURS = tuple(str(Path(__file__).parents[1] / folder) for folder in ("apps", "config"))
 LOOK_SECONDS = 0.02
+TRACEBACK = logging.Formatter.formatException.__code__
 FULL_COLLECTION = 50
 """Tests from one to the next, which takes half a second."""
 
 _ended = count(1)
 
 IS_DEBUGGING = bool(os.environ.get("PYTHONASYNCIODEBUG"))
-"""asyncio's debug mode. It has its own idea of slow, and itself takes time in each callback."""
-SLOW = 0.1 if IS_DEBUGGING else SLOW_SECONDS
+"""asyncio's debug mode, which takes time in each callback."""
+SLOW = 0.1
+"""Seconds of CPU. Twice what is slow elsewhere: two tests on one core may each take twice as long as alone."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,10 +54,15 @@ class Faults(list[Stall | str]):
 
 
 class TestGuard(LoopGuard):
-    """Of a test it sees what is in our code, not what it does itself between two calls of that."""
+    """Of a test it sees what is in our code, not what it does itself between two calls of that.
+
+    Nor a traceback on its way to the log: that reads each source file once, all of it.
+    """
 
     def stack(self) -> list[FrameType]:
         frames = super().stack()
+        if any(frame.f_code is TRACEBACK for frame in frames):
+            return []
         return frames if any(frame.f_code.co_filename.startswith(OURS) for frame in frames) else []
 
 

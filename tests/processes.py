@@ -14,6 +14,7 @@ import httpx
 import pytest
 from django.conf import settings
 from django.db import connection
+from pytest_django import Settings
 from redis import Redis
 
 ROOT = Path(__file__).parent.parent
@@ -127,3 +128,38 @@ def start_server(
 @pytest.fixture
 def server(start_server: Callable[..., Server]) -> Server:
     return start_server()
+
+
+@pytest.fixture(scope="module")
+def start_shared_server(tmp_path_factory: pytest.TempPathFactory, static: Path) -> Iterator[Callable[..., Server]]:
+    """As `start_server`, once for all tests of a module: a process takes seconds to start."""
+    with ExitStack() as stack:
+
+        def start(**changes: str) -> Server:
+            directory = tmp_path_factory.mktemp("server")
+            server = Server(directory, static, MEDIA_ROOT=str(directory / "media"), **changes)
+            stack.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def shared_server(start_shared_server: Callable[..., Server]) -> Server:
+    """A module may have one of its own, with changes to its environment."""
+    return start_shared_server()
+
+
+@pytest.fixture
+def server_of_module(transactional_db: None, _forget_tries: None, shared_server: Server) -> Server:
+    """Without the mails of the tests before."""
+    for mail in shared_server.mail_dir.glob("*"):
+        mail.unlink()
+    return shared_server
+
+
+@pytest.fixture
+def media_of_module(shared_server: Server, settings: Settings) -> Path:
+    """Where the server's files are, and by this fixture those of this process."""
+    settings.MEDIA_ROOT = shared_server.mail_dir.with_name("media")
+    return settings.MEDIA_ROOT

@@ -54,7 +54,9 @@ class Query:
     )
     async def me(self, info: Info) -> UserType | None:
         user = await info.context.visitor_or_user()
-        return None if user is None else await services.aaccount_of(user)
+        if user is None or (info.context.http_request and services.is_account(user)):  # loaded for this very request
+            return user  # type: ignore[return-value]
+        return await services.aaccount_of(user)
 
     @strawberry.field
     async def email_addresses(self, info: Info) -> list[EmailAddressType]:

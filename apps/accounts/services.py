@@ -19,13 +19,14 @@ from django.contrib.auth import logout
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import BigIntegerField, Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from apps.accounts.headless import MFA_CODE, VERIFY_EMAIL, ask, pending_step, take_session
 from apps.accounts.sessions import end_sessions_of
 from apps.background import in_background
+from apps.compiled import Compiled, Given
 from apps.errors import RateLimited
 from apps.profiles.services import profile_of
 from apps.users.models import User
@@ -49,16 +50,36 @@ class Authentication:
     """What is still asked for before the caller is signed in."""
 
 
+def _owners() -> QuerySet[User]:
+    verified = EmailAddress.objects.filter(user=OuterRef("pk"), primary=True, verified=True)
+    owners = User.objects.select_related("profile").annotate(email_verified=Exists(verified))
+    return owners.filter(pk=Given("pk", BigIntegerField()))
+
+
+_accounts = Compiled(_owners)
+
+
 def account_of(user: User) -> User:
-    """The user as its owner sees it: with `profile` loaded, and with `email_verified`.
+    """The user as its owner sees it, and as it is now: with `profile` loaded, and with `email_verified`.
 
     Raises `User.DoesNotExist` if it was deleted meanwhile.
     """
-    verified = EmailAddress.objects.filter(user=OuterRef("pk"), primary=True, verified=True)
-    account = User.objects.select_related("profile").annotate(email_verified=Exists(verified)).get(pk=user.pk)
+    account = find_account(user.pk)
+    if account is None:
+        raise User.DoesNotExist
     if not hasattr(account, "profile"):
         account.profile = profile_of(account)
     return account
+
+
+def find_account(user_id: int) -> User | None:
+    """As `account_of`, but that a user may have come into being without a profile."""
+    return next(iter(_accounts(pk=user_id)), None)
+
+
+def is_account(user: User) -> bool:
+    """Whether the user was loaded as `account_of` does it."""
+    return hasattr(user, "email_verified") and hasattr(user, "profile")
 
 
 def create_verified_addresses(users: Sequence[User]) -> None:

@@ -2,16 +2,12 @@
 
 import secrets
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from hashlib import sha256
 
 from allauth.account.adapter import get_adapter
 from allauth.usersessions.models import UserSession
 from channels.db import database_sync_to_async
-from django.contrib.auth import SESSION_KEY
-from django.db import IntegrityError
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
@@ -20,7 +16,6 @@ from apps.accounts.headless import ask
 from apps.accounts.models import Device
 from apps.users.models import User
 
-SEEN_EVERY = timedelta(minutes=1)
 MAX_USER_AGENT = 200
 
 
@@ -64,23 +59,6 @@ def recognise_device(request: HttpRequest, user: User) -> bool:
     return not is_first
 
 
-def record_activity(request: HttpRequest) -> None:
-    """Notes that the request's session was seen. Writes nothing if it was noted within the last minute."""
-    session_key = request.session.session_key
-    # Read by itself: an answer whose view reads the request's session is no longer one that anybody may keep.
-    user_id = type(request.session)(session_key).get(SESSION_KEY) if session_key else None
-    if user_id is None:
-        return
-    now = timezone.now()
-    seen = {"last_seen_at": now, "ip": get_adapter().get_client_ip(request), "user_agent": user_agent_of(request)}
-    noted = UserSession.objects.filter(session_key=session_key, user_id=user_id)
-    if not noted.filter(last_seen_at__lte=now - SEEN_EVERY).update(**seen) and not noted.exists():
-        with suppress(IntegrityError):  # the user was deleted: their session is nobody's
-            UserSession.objects.bulk_create(
-                [UserSession(user_id=user_id, session_key=session_key, **seen)], ignore_conflicts=True
-            )
-
-
 def user_agent_of(request: HttpRequest) -> str:
     return request.META.get("HTTP_USER_AGENT", "")[:MAX_USER_AGENT]
 
@@ -117,7 +95,6 @@ def end_sessions_of(user: User) -> None:
         session.end()
 
 
-arecord_activity = database_sync_to_async(record_activity)
 alist_sessions = database_sync_to_async(list_sessions)
 aget_session = database_sync_to_async(get_session)
 aend_session = database_sync_to_async(end_session)

@@ -9,8 +9,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -18,7 +18,7 @@ from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from django.conf import settings
 
-from apps.notifications.changes import InboxChange, pack, read_news, unpack
+from apps.notifications.changes import InboxChange, read_news, unpack
 from apps.notifications.subscriptions import Subscription
 
 logger = logging.getLogger(__name__)
@@ -35,6 +35,7 @@ INLINE_SECONDS = 0.5
 """The same, after each commit, for a process that serves nobody, such as a command."""
 INLINE_PAUSE_SECONDS = 2.0
 """How long such a process leaves the layer alone after it failed: a thousand commits must not wait a thousand times."""
+NOT_PUBLISHED = "Could not publish, subscribers will poll: %r"
 
 aread_news = database_sync_to_async(read_news)
 
@@ -47,15 +48,15 @@ def group_name(user_id: int) -> str:
 # ---------------------------------------------------------------------------------------------------- publishing
 
 
-def publish(changes: Sequence[InboxChange]) -> None:
-    """Sends committed changes on their way, from any thread, waiting for nobody. What gets lost is polled for later.
+def publish(changes: Iterable[dict[str, Any]]) -> None:
+    """Sends committed changes, packed, on their way, from any thread, waiting for nobody. What gets lost is polled for.
 
     In a serving process the event loop sends them. (Not `async_to_sync` here: in a request's thread it is cancelled
     along with the request. Nor a loop of our own: the in-memory layer would wake nobody on the other one.)
     """
     if _silent.get():
         return
-    messages = [(group_name(change.user_id), pack(change)) for change in changes]
+    messages = [(group_name(change["user_id"]), change) for change in changes]
     if _hub is not None and _hub.loop.is_running():
         _hub.loop.call_soon_threadsafe(_hub.enqueue, messages)
     else:
@@ -67,8 +68,20 @@ _inline_again_at = 0.0
 
 def _publish_inline(messages: list[Message]) -> None:
     global _inline_again_at
-    if time.monotonic() >= _inline_again_at and not asyncio.run(_send_all(messages, INLINE_SECONDS)):
+    if time.monotonic() >= _inline_again_at and not _send_inline(messages):
         _inline_again_at = time.monotonic() + INLINE_PAUSE_SECONDS
+
+
+def _send_inline(messages: list[Message]) -> bool:
+    layer = get_channel_layer()
+    if not getattr(layer, "works_without_loop", False):
+        return asyncio.run(_send_all(messages, INLINE_SECONDS))
+    try:
+        layer.group_send_many_now(messages, INLINE_SECONDS)
+    except Exception as error:
+        logger.warning(NOT_PUBLISHED, error)
+        return False
+    return True
 
 
 _silent: ContextVar[bool] = ContextVar("silent", default=False)
@@ -95,7 +108,7 @@ async def _send_all(messages: Iterable[Message], seconds: float) -> bool:
                 for group, message in messages:
                     await layer.group_send(group, message)
     except Exception as error:
-        logger.warning("Could not publish, subscribers will poll: %r", error)
+        logger.warning(NOT_PUBLISHED, error)
         return False
     return True
 
@@ -108,12 +121,17 @@ async def follow(user_id: int, after: int | None) -> AsyncGenerator[InboxChange]
 
     Raises `BadCursor` and `CursorExpired`.
     """
-    async with serving_hub().subscription(user_id) as subscription:
+    hub, subscription = serving_hub(), Subscription(user_id)
+    hub.add(subscription)
+    try:
         # Joined first, read then: what is committed in between is heard of, and what came before is in the table.
+        await hub.join(user_id)
         change = await subscription.first(after)
         while True:
             yield change
             change = await subscription.next()
+    finally:
+        hub.discard(subscription)
 
 
 class Hub:
@@ -140,20 +158,20 @@ class Hub:
             messages = [self._queue.popleft() for _ in range(min(len(self._queue), SEND_BATCH))]
             await _send_all(messages, LAYER_SECONDS)
 
-    @asynccontextmanager
-    async def subscription(self, user_id: int) -> AsyncGenerator[Subscription]:
-        subscription = Subscription(user_id)
-        self._subscriptions.setdefault(user_id, set()).add(subscription)
+    def add(self, subscription: Subscription) -> None:
+        self._subscriptions.setdefault(subscription.user_id, set()).add(subscription)
         if self._poller is None:
             self._poller = self.loop.create_task(self._poll())
-        try:
-            if user_id not in self._joined:
-                await self._join([user_id])
-            yield subscription
-        finally:
-            self._subscriptions[user_id].discard(subscription)
-            if not self._subscriptions[user_id]:
-                del self._subscriptions[user_id]  # the poll leaves the group, unless the user is back by then
+
+    async def join(self, user_id: int) -> None:
+        if user_id not in self._joined:
+            await self._join([user_id])
+
+    def discard(self, subscription: Subscription) -> None:
+        of_user = self._subscriptions[subscription.user_id]
+        of_user.discard(subscription)
+        if not of_user:
+            del self._subscriptions[subscription.user_id]  # the poll leaves the group, unless the user is back by then
 
     async def _join(self, user_ids: Collection[int]) -> None:
         """Joins these users' groups. Without a channel layer the poll carries on, and tries again."""

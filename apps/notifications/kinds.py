@@ -15,6 +15,7 @@ import logging
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, Self
 
 from django.utils.functional import Promise
@@ -67,8 +68,13 @@ class NotificationKind:
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Self:
         """Payloads outlive code: fields that are no longer known are passed over."""
-        known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        known = _fields_of(cls)  # type: ignore[arg-type]
         return cls(**{name: value for name, value in payload.items() if name in known})
+
+
+@cache
+def _fields_of(kind: Any) -> frozenset[str]:
+    return frozenset(field.name for field in dataclasses.fields(kind))
 
 
 _kinds: dict[str, type[NotificationKind]] = {}

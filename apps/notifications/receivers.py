@@ -2,7 +2,7 @@ from typing import Any
 
 from django.dispatch import receiver
 
-from apps.notifications.services import ensure_inboxes
+from apps.notifications.writing import ensure_inboxes
 from apps.users.models import User, users_created
 
 

@@ -8,7 +8,7 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from apps.notifications import delivery
-from apps.notifications.changes import InboxChange
+from apps.notifications.changes import InboxChange, pack
 from apps.notifications.models import Notification, NotificationQuerySet
 from apps.notifications.services import lock_inboxes
 
@@ -53,5 +53,5 @@ def _purge_inboxes(user_ids: list[int], old: NotificationQuerySet) -> int:
         inbox.unread = Notification.objects.unread().filter(recipient=pk).count()
         inbox.save(update_fields=["floor", "sequence", "unread"])
         changes.append(InboxChange(pk, inbox.sequence - 1, inbox.sequence, inbox.unread, []))
-    transaction.on_commit(lambda: delivery.publish(changes), robust=True)
+    transaction.on_commit(lambda: delivery.publish(map(pack, changes)), robust=True)
     return count

@@ -35,7 +35,7 @@ class Query:
     ) -> NotificationConnectionType:
         user = await info.context.user()
         before = None if after is None else decode_cursor(after, user)
-        page = await services.alist_notifications(user, state.narrow(), page_size(first), before)
+        page = await services.alist_notifications(user, state.narrow, page_size(first), before)
         return NotificationConnectionType.of(page, has_previous_page=after is not None)
 
     @strawberry.field

@@ -1,25 +1,27 @@
 """What an inbox does. Every change takes the inbox row's lock, counts it up, and stamps what changed with it."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import batched, islice
 from typing import Any
 
 from channels.db import database_sync_to_async
 from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db import connection, transaction
+from django.db.models import BigIntegerField, QuerySet, Subquery
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
+from apps.compiled import Compiled, Given
 from apps.notifications import delivery
-from apps.notifications.changes import BadCursor, InboxChange, read_changes
+from apps.notifications.changes import BadCursor, InboxChange, pack, pack_alike, read_changes
 from apps.notifications.kinds import Channel, NotificationKind, all_kinds, get_kind
 from apps.notifications.models import Inbox, Notification, NotificationPreference, NotificationQuerySet
-from apps.profiles.models import Profile
+from apps.notifications.writing import ensure_inboxes, insert_for, lock_existing
 from apps.profiles.services import profile_of
 from apps.users.models import User
 
@@ -53,15 +55,19 @@ def notify(
     committed by themselves: if it breaks off halfway, run it again with the same `key`, and those who have it are
     skipped. A recipient named twice, or unknown, or who switched this kind off, gets one, or none.
     """
-    payload = json.loads(json.dumps(kind.payload(), cls=DjangoJSONEncoder))
-    profile = None if actor is None else profile_of(actor)
+    notification = Notification(
+        kind=kind.code,
+        data=json.loads(json.dumps(kind.payload(), cls=DjangoJSONEncoder)),
+        actor=None if actor is None else profile_of(actor),
+        key=key,
+    )
     user_ids = _ids_in_order(recipients)
     if not transaction.get_connection().in_atomic_block:
-        return sum(_notify_batch(batch, kind, payload, profile, key) for batch in batched(user_ids, BATCH))
+        return sum(_notify_batch(batch, kind, notification) for batch in batched(user_ids, BATCH))
     audience = tuple(islice(user_ids, BATCH + 1))
     if len(audience) > BATCH:
         raise AudienceTooLarge(f"Inside a transaction at most {BATCH} recipients; outside there is no limit.")
-    return _notify_batch(audience, kind, payload, profile, key)
+    return _notify_batch(audience, kind, notification)
 
 
 def _ids_in_order(recipients: "QuerySet[User] | Iterable[User | int]") -> Iterator[int]:
@@ -77,45 +83,18 @@ def _ids_in_order(recipients: "QuerySet[User] | Iterable[User | int]") -> Iterat
 
 
 @transaction.atomic
-def _notify_batch(
-    user_ids: Sequence[int], kind: NotificationKind, payload: dict[str, Any], actor: Profile | None, key: str | None
-) -> int:
-    unwilling: set[int] = set()
-    if Channel.IN_APP not in kind.locked:
-        switched_off = NotificationPreference.objects.filter(kind=kind.code, channel=Channel.IN_APP, enabled=False)
-        unwilling.update(switched_off.filter(user__in=user_ids).values_list("user_id", flat=True))
-    inboxes = lock_inboxes([pk for pk in user_ids if pk not in unwilling])
-    if key is not None:
-        for pk in Notification.objects.filter(recipient__in=inboxes, key=key).values_list("recipient_id", flat=True):
-            del inboxes[pk]
-    if not inboxes:
-        return 0
-    Inbox.objects.filter(pk__in=inboxes).update(sequence=F("sequence") + 1, unread=F("unread") + 1)
-    now = timezone.now()
-    notifications = Notification.objects.bulk_create(
-        Notification(
-            recipient_id=pk,
-            sequence=inbox.sequence + 1,
-            kind=kind.code,
-            data=payload,
-            actor=actor,
-            key=key,
-            created_at=now,
-        )
-        for pk, inbox in inboxes.items()
-    )
-    changes = [
-        InboxChange(
-            user_id=notification.recipient_id,
-            after=notification.sequence - 1,
-            sequence=notification.sequence,
-            unread_count=inboxes[notification.recipient_id].unread + 1,
-            notifications=[notification],
-        )
-        for notification in notifications
-    ]
-    transaction.on_commit(lambda: delivery.publish(changes), robust=True)
-    return len(notifications)
+def _notify_batch(user_ids: Sequence[int], kind: NotificationKind, notification: Notification) -> int:
+    """Gives each of them one like that `notification`."""
+    may_be_off = Channel.IN_APP not in kind.locked
+    if notification.key is not None:
+        lock_existing(user_ids)  # so that nobody else is just giving that key
+    entries = insert_for(user_ids, notification, may_be_off=may_be_off)
+    left_out = set(user_ids).difference(entry.user_id for entry in entries)
+    if left_out and (made := ensure_inboxes(left_out)):
+        entries += insert_for(made, notification, may_be_off=may_be_off)
+    if entries:
+        transaction.on_commit(lambda: delivery.publish(pack_alike(notification, entries)), robust=True)
+    return len(entries)
 
 
 def lock_inboxes(user_ids: Sequence[int]) -> dict[int, Inbox]:
@@ -130,12 +109,6 @@ def lock_inboxes(user_ids: Sequence[int]) -> dict[int, Inbox]:
         ensure_inboxes(missing)
         inboxes |= lock(missing)
     return inboxes
-
-
-def ensure_inboxes(user_ids: Sequence[int]) -> None:
-    """Gives an inbox to those users who lack one."""
-    lacking = User.objects.filter(pk__in=user_ids, inbox=None).values_list("pk", flat=True)
-    Inbox.objects.bulk_create([Inbox(user_id=pk) for pk in lacking], ignore_conflicts=True)
 
 
 @dataclass(frozen=True)
@@ -186,7 +159,7 @@ def _change(user: User, changing: NotificationQuerySet, **values: Any) -> InboxU
         unread_count=inbox.unread,
         notifications=notifications if inbox.sequence - before <= MAX_PUBLISHED else None,
     )
-    transaction.on_commit(lambda: delivery.publish([change]), robust=True)
+    transaction.on_commit(lambda: delivery.publish([pack(change)]), robust=True)
     return InboxUpdate(unread_count=inbox.unread, notifications=notifications)
 
 
@@ -196,26 +169,61 @@ def _change(user: User, changing: NotificationQuerySet, **values: Any) -> InboxU
 @dataclass(frozen=True)
 class NotificationPage:
     sequence: int
-    """The inbox's number, read before the page was: subscribing from it misses nothing written in between."""
+    """The inbox's number as it was when the page was read, or before: subscribing from it misses nothing."""
     notifications: list[Notification]
     has_next: bool
 
 
 def unread_count(user: User) -> int:
-    return Inbox.objects.filter(pk=user.pk).values_list("unread", flat=True).first() or 0
+    return _sequence_and_unread(user)[1]
 
 
-def list_notifications(
-    user: User, notifications: NotificationQuerySet, first: int, before: int | None
-) -> NotificationPage:
-    """The newest `first` of the user's `notifications`, or the newest that are older than the one with id `before`."""
-    sequence = Inbox.objects.filter(pk=user.pk).values_list("sequence", flat=True).first() or 0
-    # By id, which grows under the inbox's lock, and not by a clock.
-    newest_first = notifications.filter(recipient=user).with_actor().order_by("-pk")
-    if before is not None:
-        newest_first = newest_first.filter(pk__lt=before)
-    page = list(newest_first[: first + 1])
+def _sequence_and_unread(user: User) -> tuple[int, int]:
+    # Each page of the site asks this, and building the query by Django takes four times as long as asking it.
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT sequence, unread FROM {Inbox._meta.db_table} WHERE user_id = %s", [user.pk])  # noqa: S608
+        return cursor.fetchone() or (0, 0)
+
+
+type Narrow = Callable[[NotificationQuerySet], NotificationQuerySet]
+
+
+def list_notifications(user: User, narrow: Narrow, first: int, before: int | None) -> NotificationPage:
+    """The newest `first` of those of the user's notifications that `narrow` leaves, a method of their queryset.
+
+    Or the newest that are older than the one with id `before`.
+    """
+
+    def read_page() -> list[Notification]:
+        if before is None:
+            return _newest(narrow, first + 1)(user=user.pk)
+        return _older(narrow, first + 1)(user=user.pk, before=before)
+
+    page = read_page()
+    if page:
+        sequence: int = page[0].inbox_sequence  # type: ignore[attr-defined]  # as `_newest_first` adds it
+    else:
+        sequence, _unread = _sequence_and_unread(user)
+        page = read_page()
     return NotificationPage(sequence=sequence, notifications=page[:first], has_next=len(page) > first)
+
+
+def _newest_first(narrow: Narrow) -> NotificationQuerySet:
+    """Each with the number of its inbox, `inbox_sequence`, as it was when these were."""
+    user = Given("user", BigIntegerField())
+    sequence = Inbox.objects.filter(pk=user).values("sequence")
+    notifications = Notification.objects.filter(recipient=user).annotate(inbox_sequence=Subquery(sequence))
+    return narrow(notifications).with_actor().order_by("-pk")  # which grows under the inbox's lock, unlike a clock
+
+
+@lru_cache(maxsize=100)
+def _newest(narrow: Narrow, count: int) -> Compiled[Notification]:
+    return Compiled(lambda: _newest_first(narrow)[:count])
+
+
+@lru_cache(maxsize=100)
+def _older(narrow: Narrow, count: int) -> Compiled[Notification]:
+    return Compiled(lambda: _newest_first(narrow).filter(pk__lt=Given("before", BigIntegerField()))[:count])
 
 
 def get_notification(user: User, notification_id: int) -> Notification | None:

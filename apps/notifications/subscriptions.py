@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import deque
 
 from channels.db import database_sync_to_async
 from django.conf import settings
@@ -25,9 +24,9 @@ class Subscription:
         self.user_id = user_id
         self.position = -1
         """What the client has been told up to; below zero before the first time."""
-        self._pending: deque[InboxChange] = deque()
+        self._pending: list[InboxChange] = []
         self._behind = False  # the table knows more than what is pending here
-        self._news = asyncio.Event()
+        self._news: asyncio.Future[None] | None = None  # what `next` waits for
 
     @property
     def known(self) -> int | None:
@@ -39,7 +38,7 @@ class Subscription:
     def offer(self, change: InboxChange) -> None:
         if len(self._pending) < MAX_PENDING:
             self._pending.append(change)
-            self._news.set()
+            self._wake()
         else:
             self.forget()
 
@@ -47,7 +46,11 @@ class Subscription:
         """What is pending, or is known to be missing, is for the table to tell."""
         self._pending.clear()
         self._behind = True
-        self._news.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._news and not self._news.done():
+            self._news.set_result(None)
 
     async def first(self, after: int | None) -> InboxChange:
         """What came after that number, or where the inbox stands. Raises `BadCursor` and `CursorExpired`."""
@@ -64,15 +67,15 @@ class Subscription:
                 if change.sequence > self.position:
                     return self._pass_on(change)
             elif self._pending:
-                change = self._pending.popleft()
+                change = self._pending.pop(0)
                 if change.sequence <= self.position:
                     continue
                 if change.after <= self.position and change.notifications is not None:
                     return self._pass_on(change.beginning_at(self.position))
                 self._behind = True
             else:
-                self._news.clear()
-                await self._news.wait()
+                self._news = asyncio.get_running_loop().create_future()
+                await self._news
 
     def _pass_on(self, change: InboxChange) -> InboxChange:
         self.position = change.sequence

@@ -1,6 +1,6 @@
 from datetime import datetime
 from enum import Enum
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import strawberry
 import strawberry_django
@@ -54,26 +54,39 @@ class NotificationType(relay.Node):
         return None if pk is None else await services.aget_notification(await info.context.user(), pk)
 
 
+@strawberry.type(name="NotificationEdge", description="An edge in a connection.")
+class NotificationEdgeType:
+    notification: strawberry.Private[models.Notification]
+
+    @strawberry.field(description="A cursor for use in pagination")
+    def cursor(self) -> str:
+        return encode_cursor(self.notification)
+
+    @strawberry.field(description="The item at the end of the edge")
+    def node(self) -> NotificationType:
+        return self.notification  # type: ignore[return-value]  # the type's fields are the model's
+
+
 @strawberry.type(name="NotificationConnection")
 class NotificationConnectionType:
     sequence: int = strawberry.field(
         description="The inbox's sequence, read before this page was: subscribe from it and nothing written in between "
         "is missed."
     )
-    edges: list[relay.Edge[NotificationType]]
+    edges: list[NotificationEdgeType]
     page_info: relay.PageInfo
 
     @classmethod
     def of(cls, page: services.NotificationPage, has_previous_page: bool) -> Self:
-        edges = [relay.Edge[Any](node=one, cursor=encode_cursor(one)) for one in page.notifications]
+        edges = [NotificationEdgeType(notification=one) for one in page.notifications]
         return cls(
             sequence=page.sequence,
             edges=edges,
             page_info=relay.PageInfo(
                 has_next_page=page.has_next,
                 has_previous_page=has_previous_page,
-                start_cursor=edges[0].cursor if edges else None,
-                end_cursor=edges[-1].cursor if edges else None,
+                start_cursor=encode_cursor(edges[0].notification) if edges else None,
+                end_cursor=encode_cursor(edges[-1].notification) if edges else None,
             ),
         )
 
@@ -101,17 +114,17 @@ class NotificationState(Enum):
     ARCHIVED = "archived"
     ALL = "all"
 
-    def narrow(self) -> models.NotificationQuerySet:
-        notifications = models.Notification.objects.all()
+    @property
+    def narrow(self) -> services.Narrow:
         match self:
             case NotificationState.UNREAD:
-                return notifications.unread()
+                return models.NotificationQuerySet.unread
             case NotificationState.CURRENT:
-                return notifications.current()
+                return models.NotificationQuerySet.current
             case NotificationState.ARCHIVED:
-                return notifications.archived()
+                return models.NotificationQuerySet.archived
             case NotificationState.ALL:
-                return notifications
+                return models.NotificationQuerySet.all
 
 
 @strawberry.type(

@@ -1,4 +1,4 @@
-from django.core.files.storage import default_storage
+from django.core.files.storage import FileSystemStorage, storages
 from django.core.validators import MaxLengthValidator, ProhibitNullCharactersValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -40,7 +40,11 @@ class Profile(Model):
 
     def avatar_url(self, size: int) -> str:
         """The address of the picture at `size` pixels a side (one of `SIZES`). Asks nothing of the storage."""
-        return default_storage.url(avatar_file(self.avatar, size))
+        name = avatar_file(self.avatar, size)
+        storage = storages["default"]
+        if type(storage) is FileSystemStorage:  # spares what it does for names that have to be quoted
+            return f"{storage.base_url}{name}"
+        return storage.url(name)
 
 
 AVATARS = "avatars"

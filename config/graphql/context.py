@@ -2,8 +2,11 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from typing import Any, cast
 
+from channels.db import database_sync_to_async
 from django.http import HttpRequest
+from django.utils.functional import LazyObject
 
 from apps.errors import Unauthenticated
 from apps.users.models import User
@@ -23,6 +26,8 @@ class HttpContext(DoorContext):
     def __init__(self, request: HttpRequest) -> None:
         self.http_request = request
         self._loading = asyncio.Lock()
+        self._loaded: object = None
+        self._user: User | None = None
 
     @property
     def session_key(self) -> str | None:
@@ -30,8 +35,20 @@ class HttpContext(DoorContext):
 
     async def visitor_or_user(self) -> User | None:
         async with self._loading:  # the fields of a query ask at the same time; the first one's answer is kept
-            user = await self.http_request.auser()
-        return user if user.is_authenticated else None
+            if self._loaded is not self.http_request.user:  # who signs in or out meanwhile is another
+                self._user = await _load_user(self.http_request)
+                self._loaded = self.http_request.user
+            return self._user
+
+
+@database_sync_to_async
+def _load_user(request: HttpRequest) -> User | None:
+    """The session and its user in one visit to a thread; with `request.auser()` it would be two."""
+    user: Any = request.user
+    if not user.is_authenticated:
+        return None
+    # Itself, without the wrapper by which Django loads it on touch: now it is loaded.
+    return cast(User, user._wrapped if isinstance(user, LazyObject) else user)
 
 
 class WebSocketContext(DoorContext):

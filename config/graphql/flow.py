@@ -17,7 +17,7 @@ class Window:
         self._arrived = 0
         self._replied = 0
         self._pinged: int | None = None  # what had been sent when the client was asked
-        self._room = asyncio.Event()
+        self._room: asyncio.Event | None = None  # not before somebody waits: each takes most of a kilobyte
 
     def sending(self, count: int) -> None:
         self._sent += count
@@ -38,7 +38,9 @@ class Window:
         if self._pinged is None:
             return False
         self._arrived, self._pinged, self._replied = self._pinged, None, 0
-        self._room.set()
+        if self._room:
+            self._room.set()
+            self._room = None
         return True
 
     def reply(self, count: int) -> None:
@@ -50,9 +52,9 @@ class Window:
     async def room(self) -> None:
         """Waits until there is room for more. Raises `TimeoutError` for a client that does not answer."""
         while self._sent - self._arrived >= WINDOW:
-            self._room.clear()
+            self._room = room = self._room or asyncio.Event()
             async with asyncio.timeout(PATIENCE_SECONDS):
-                await self._room.wait()
+                await room.wait()
 
 
 class Allowance:

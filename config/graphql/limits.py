@@ -72,17 +72,14 @@ class TimedOut(Refusal):
 
 
 class Limits(SchemaExtension):
-    def on_operation(self) -> Iterator[None]:
-        self.execution_context.parse_options.update(
+    def on_parse(self) -> Iterator[None]:
+        context = self.execution_context
+        context.parse_options.update(
             max_tokens=MAX_TOKENS,
             max_source_length=MAX_CHARACTERS,  # type: ignore[call-arg]  # which graphql-core knows, and Strawberry not
         )
         # Before there is a document this is what the client asked for, and not the name of the first operation.
-        self._is_named = self.execution_context.operation_name is not None
-        yield
-
-    def on_parse(self) -> Iterator[None]:
-        context = self.execution_context
+        self._is_named = context.operation_name is not None
         self._rules = context.schema, settings.DEBUG  # by which a document is valid or not
         self._known = context.graphql_document = documents.find(context.query or "", self._rules)
         yield
@@ -101,18 +98,24 @@ class Limits(SchemaExtension):
             return [GraphQLError(message, extensions={"code": "OPERATION_RESOLUTION_FAILURE"})]
         if not self._known and _has_long_number(document):
             return [GraphQLError(f"A number has more than {MAX_DIGITS} digits.")]
+        variables = context.variables or {}
+        if self._known and all(_page(variables, name) <= size for name, size in self._known.pages.items()):
+            return []
         try:
-            measure(document, schema, context.variables or {})
+            pages = measure(document, schema, variables)
         except TooComplex as error:
             return [GraphQLError(str(error), original_error=error)]
         if self._known:
+            self._known.pages.update(pages)
             return []
         rules = [*context.validation_rules, MaybeNullValidationRule, OneOfInputValidationRule]
         if not settings.DEBUG:
             rules.append(NoSchemaIntrospectionCustomRule)
         errors = validate(schema, document, rules, max_errors=MAX_ERRORS)
         if not errors:
-            documents.keep(cast(str, context.query), self._rules, document)
+            kept = documents.keep(cast(str, context.query), self._rules, document, pages)
+            if context.operation_type is strawberry_types.OperationType.SUBSCRIPTION:
+                context.graphql_document = kept  # it is executed for each of its events
         return errors
 
     async def on_execute(self) -> AsyncIterator[None]:
@@ -145,14 +148,18 @@ class Selections(NamedTuple):
     """Of a connection, whose lists are as long as its page."""
 
 
-def measure(document: DocumentNode, schema: GraphQLSchema, variables: Mapping[str, Any]) -> int:
-    """The cost of all that the document defines. Raises `TooComplex`."""
-    return _Measuring(document, schema, variables).cost
+def measure(document: DocumentNode, schema: GraphQLSchema, variables: Mapping[str, Any]) -> dict[str, int]:
+    """Raises `TooComplex` if all that the document defines costs too much.
+
+    Returns the sizes of the pages on which that depends, by the names of variables: with smaller ones it costs less.
+    """
+    return _Measuring(document, schema, variables).pages
 
 
 class _Measuring:
     def __init__(self, document: DocumentNode, schema: GraphQLSchema, variables: Mapping[str, Any]) -> None:
         self.cost = 0
+        self.pages: dict[str, int] = {}
         self._schema = schema
         self._variables = variables
         self._fragments = {
@@ -238,14 +245,21 @@ class _Measuring:
         for argument in node.arguments or ():
             if argument.name.value == "first":
                 match argument.value:
-                    case IntValueNode(value=digits):
-                        first: Any = int(digits) if len(digits) < 10 else MAX_PAGE
+                    case IntValueNode(value=digits) if len(digits) < 10:
+                        return _clamped(int(digits))
                     case VariableNode(name=name):
-                        first = self._variables.get(name.value, MAX_PAGE)
-                    case _:
-                        first = MAX_PAGE
-                return max(1, min(first, MAX_PAGE)) if type(first) is int else MAX_PAGE
+                        return self.pages.setdefault(name.value, _page(self._variables, name.value))
+                return MAX_PAGE
         return DEFAULT_PAGE
+
+
+def _page(variables: Mapping[str, Any], name: str) -> int:
+    first = variables.get(name, MAX_PAGE)
+    return _clamped(first) if type(first) is int else MAX_PAGE
+
+
+def _clamped(first: int) -> int:
+    return max(1, min(first, MAX_PAGE))
 
 
 def _selections_of(node: SelectionSetNode, definition: GraphQLField | None) -> Selections:

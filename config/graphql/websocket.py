@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import aclosing, suppress
 from typing import Any, cast
 
-from channels.db import aclose_old_connections
+from django.conf import settings
+from django.http import parse_cookie
 from strawberry.types.execution import ExecutionResult
 
 from apps.users.models import User
@@ -20,7 +21,7 @@ from config.graphql.context import WebSocketContext
 from config.graphql.errors import error_response, failure, response
 from config.graphql.flow import Allowance, Window
 from config.graphql.parameters import Malformed, Parameters, read_json
-from config.graphql.sign_ins import SignIn, watch
+from config.graphql.sign_ins import SignIn, asigned_in, watch
 from config.schema import schema
 from config.shutdown import shutdown
 
@@ -30,6 +31,7 @@ type Message = MutableMapping[str, Any]
 type Receive = Callable[[], Awaitable[Message]]
 type Send = Callable[[Message], Awaitable[None]]
 
+PATH = "/graphql/"
 SUBPROTOCOL = "graphql-transport-ws"
 INIT_SECONDS = 10
 """How long a client has for `connection_init`."""
@@ -55,13 +57,26 @@ SUBSCRIBER_ALREADY_EXISTS = 4409
 TOO_MANY_REQUESTS = 4429
 INTERNAL_ERROR = 4500
 
+write_json = json.JSONEncoder(separators=(",", ":")).encode
 _sockets: Counter[int | None] = Counter()
 """How many each user has; None: visitors."""
 
 
 async def graphql_socket(scope: Message, receive: Receive, send: Send) -> None:
-    """The ASGI application for `/graphql/`, behind Channels' authentication."""
-    await Socket(scope, receive, send).run()
+    """The ASGI application of all WebSockets; there is one address for them."""
+    if scope["path"] != PATH:
+        await receive()
+        await send({"type": "websocket.close"})  # which refuses it
+        return
+    session_key = _session_key(scope)
+    scope["headers"] = []  # as long as the socket is open, the server keeps the scope
+    user = await asigned_in(session_key) if session_key else None
+    await Socket(user, session_key, SUBPROTOCOL in scope["subprotocols"], receive, send).run()
+
+
+def _session_key(scope: Message) -> str | None:
+    cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
+    return parse_cookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME)
 
 
 class Closed(Exception):
@@ -74,13 +89,12 @@ class Closed(Exception):
 
 
 class Socket:
-    def __init__(self, scope: Message, receive: Receive, send: Send) -> None:
-        self._scope = scope
+    def __init__(self, user: User | None, session_key: str | None, is_ours: bool, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send_to_server = send
-        user = scope["user"]
-        self._user: User | None = user if user.is_authenticated else None
-        self._context = WebSocketContext(self._user, scope["session"].session_key)
+        self._is_ours = is_ours  # its client speaks the protocol
+        self._user = user
+        self._context = WebSocketContext(user, session_key)
         self._window = Window()
         self._allowance = Allowance(MESSAGES_AT_ONCE, MESSAGES_PER_SECOND)
         self._initialised = self._acknowledged = self._closed = False
@@ -92,13 +106,12 @@ class Socket:
 
     async def run(self) -> None:
         await self._receive()  # websocket.connect
-        is_ours = SUBPROTOCOL in self._scope["subprotocols"]
-        await self._emit({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if is_ours else None})
+        await self._emit({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if self._is_ours else None})
         user_id = self._user.pk if self._user else None
         _sockets[user_id] += 1
         shutdown.opened(self)
         try:
-            if not is_ours:
+            if not self._is_ours:
                 raise Closed(SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable")
             if user_id and _sockets[user_id] > MAX_SOCKETS:
                 raise Closed(TOO_MANY_REQUESTS, "Too many sockets")
@@ -164,10 +177,9 @@ class Socket:
         self._initialised = True
         if self._timer:
             self._timer.cancel()
-        if self._user is None:
+        if self._user is None or self._context.session_key is None:
             raise Closed(FORBIDDEN, "Forbidden")
-        sign_in = await SignIn.of(self._user, self._scope["session"])
-        watch().add(self, sign_in)
+        watch().add(self, SignIn(self._context.session_key, self._user.pk, self._user.password))
         await self._reply({"type": "connection_ack"})
         self._acknowledged = True
         self._timer = self._clock.call_later(QUIET_SECONDS, self._listen)
@@ -192,7 +204,6 @@ class Socket:
     async def _execute(self, operation: str, parameters: Parameters) -> None:
         last: dict[str, Any] = {"type": "complete"}
         try:
-            await aclose_old_connections()
             results = await schema.stream(
                 parameters.query,
                 variable_values=parameters.variables,
@@ -242,7 +253,7 @@ class Socket:
     async def _write(self, message: dict[str, Any]) -> int:
         if self._closed:  # after the close comes nothing
             return 0
-        text = json.dumps(message, separators=(",", ":"))
+        text = write_json(message)
         self._window.sending(len(text))
         is_time_to_ask = self._window.is_time_to_ask()
         await self._emit({"type": "websocket.send", "text": text})

@@ -10,7 +10,7 @@ from tests.processes import Server
 @pytest.fixture
 def github() -> Iterator[GitHub]:
     with GitHub() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()  # it ends as soon
         yield server
         server.shutdown()
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 from allauth.usersessions.models import UserSession
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from apps.accounts import middleware
+from apps.accounts import activity
 from apps.users.models import User
 from tests.accounts.operations import (
     CHANGE_PASSWORD,
@@ -30,7 +31,7 @@ ACCEPTED = {"accepted": True}
 
 @pytest.fixture(autouse=True)
 def _nothing_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "_noted", {})
+    monkeypatch.setattr(activity, "_noted", {})
 
 
 async def signed_in(api: ApiFor, user_agent: str) -> Api:
@@ -120,7 +121,7 @@ async def test_last_seen_is_written_once_a_minute(
     client = await signed_in(api, "Phone")
 
     async def age(**delta: int) -> None:
-        monkeypatch.setattr(middleware, "_noted", {})  # as another process
+        monkeypatch.setattr(activity, "_noted", {})  # as another process
         await UserSession.objects.aupdate(last_seen_at=timezone.now() - timedelta(**delta))
 
     async def seen_now() -> bool:
@@ -150,3 +151,43 @@ async def test_a_visitor(api: ApiFor, alice: User) -> None:
     for document, variables in ((SESSIONS, {}), (END_SESSION, {"id": theirs}), (END_OTHER_SESSIONS, {})):
         assert (await client.ask(document, **variables)).codes == ["UNAUTHENTICATED"]
     assert settings.SESSION_COOKIE_NAME not in client.cookies
+
+
+async def test_many_are_noted_at_once(api: ApiFor, alice: User, bob: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the session of somebody who has been deleted meanwhile, and one that has ended."""
+    written: list[None] = []
+    monkeypatch.setattr(activity, "in_background", lambda work: written.append(None))
+    clients = [await api(user) for user in (alice, alice, bob)]
+    for client in [*clients, *clients]:
+        await client.get("/")
+    assert len(written) == 1
+    kept, ended, _bobs = (client.cookies[settings.SESSION_COOKIE_NAME] for client in clients)
+    await Session.objects.filter(pk=ended).adelete()
+    await User.objects.filter(pk=bob.pk).adelete()
+    await sync_to_async(activity._write)()
+    assert [one.session_key async for one in UserSession.objects.all()] == [kept]
+    assert not activity._unwritten
+
+
+async def test_one_that_is_noted_while_others_are_taken_to_be_written(
+    alice: User, api: ApiFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the event loop, while a thread of the background writes: it is written too, or the next one says so."""
+    first, second = [(await api(alice)).cookies[settings.SESSION_COOKIE_NAME] for _ in range(2)]
+    seen = activity._Seen(timezone.now(), "127.0.0.1", "Phone")
+
+    class Unwritten(dict[str, Any]):
+        def __delitem__(self, key: str) -> None:
+            self.setdefault(second, seen)
+            super().__delitem__(key)
+
+        def popitem(self) -> tuple[str, Any]:
+            one = super().popitem()
+            if one[0] == first:
+                self[second] = seen
+            return one
+
+    monkeypatch.setattr(activity, "_unwritten", Unwritten({first: seen}))
+    await sync_to_async(activity._write)()
+    assert {one.session_key async for one in UserSession.objects.all()} == {first, second}
+    assert not activity._unwritten

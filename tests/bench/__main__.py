@@ -6,76 +6,63 @@ the server's CPU for each query and event, by its processes' clocks: that hardly
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import platform
+import random
 import resource
 import signal
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from tests.bench.contenders import CONTENDERS, Contender
+from tests.bench.contenders import CONTENDERS, SITE, Contender
+from tests.bench.meter import Row
 from tests.bench.report import write_charts, write_readme, write_table
-from tests.bench.workloads import NOTIFICATIONS, Bench, Row, Scale
-from tests.delivery.site import Site
+from tests.bench.workloads import Bench, Scale
 from tests.processes import ROOT
 
-RATES = (500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000)
+RATES = (500, 1_000, 2_000, 4_000, 6_000, 8_000, 10_000, 12_000, 16_000, 20_000)
 SCALES = {
-    "full": Scale(3_000, 3, (1, 16), RATES, (1_000, 3_000), broadcasts=3, crowd=100_000),
-    "quick": Scale(200, 1, (16,), (1_000,), (100, 200), broadcasts=1, crowd=5_000),
-    "tiny": Scale(30, 0.2, (2,), (50,), (10, 30), broadcasts=1, crowd=100),  # does it work?
+    "full": Scale(3_000, 300, 3, (1, 16), RATES, crowd=100_000),
+    "quick": Scale(200, 20, 1, (16,), (500, 1_000, 2_000), crowd=5_000),
+    "tiny": Scale(60, 6, 0.2, (2,), (50,), crowd=100),  # does it work?
 }
 PACKAGES = ("django", "strawberry-graphql", "channels", "uvicorn", "daphne", "psycopg", "redis")
 
 
-@asynccontextmanager
-async def prepared(scale: Scale) -> AsyncIterator[Bench]:
-    with TemporaryDirectory(prefix="bench-") as directory:
-        site = Site(Path(directory))
-        async with AsyncExitStack() as stack:
-            for service in (site.postgresql, site.redis):
-                stack.push_async_callback(service.stop)
-                await service.start()
-            await site.python("manage.py", "migrate", "-v0")
-            seed = ("--users", str(scale.users), "--notifications", str(NOTIFICATIONS + 5), "--force")
-            await site.python("manage.py", "seed_demo", *seed, seconds=300)
-            users = json.loads(await site.python("-m", "tests.bench.users", str(scale.users)))
-            await site.postgresql.ask("VACUUM ANALYZE")
-            yield Bench(site, scale, users)
-
-
 async def measure(scale: Scale, contenders: list[Contender]) -> AsyncIterator[Row]:
-    async with prepared(scale) as bench:
+    async with Bench.prepared() as bench:
+        if SITE in contenders:
+            async for row in bench.growth(scale):
+                yield {"contender": SITE.name, **row}
+        else:
+            await bench.grow(scale.users, 10)
         for contender in contenders:
-            async for row in bench.queries(contender):
+            async for row in bench.queries(contender, scale):
                 yield {"contender": contender.name, **row}
         for contender in contenders:
             if contender.publisher:
-                async for row in bench.events(contender):
+                async for row in bench.events(contender, scale):
                     yield {"contender": contender.name, **row}
-        if contenders[0].is_ours:
-            async for row in bench.writing():
-                yield {"contender": contenders[0].name, **row}
+        if SITE in contenders:
+            async for row in bench.writing(scale.crowd):
+                yield {"contender": SITE.name, **row}
 
 
 async def main(options: argparse.Namespace) -> None:
-    chosen = [each for each in CONTENDERS if any(each.name.startswith(name) for name in options.only or [""])]
-    if not chosen:
-        raise SystemExit(f"--only takes these, or how they begin: {' '.join(each.name for each in CONTENDERS)}")
+    chosen = [each for each in CONTENDERS if each.name in options.only]
     rows: list[Row] = []
     for _ in range(options.runs):
         async for row in measure(SCALES[options.scale], chosen):
             rows.append(row)
             shown = {name: f"{value:.5g}" if isinstance(value, float) else value for name, value in row.items()}
             say(" ".join(f"{name}={value}" for name, value in shown.items() if name != "answer"))
-    answers = {tuple(row.pop("answer")) for row in rows if "answer" in row}
+    answers = {json.dumps(row.pop("answer")) for row in rows if "answer" in row}
     assert len(answers) == options.runs, "The contenders gave different answers"
     about = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -102,15 +89,20 @@ def say(line: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", dest="scale", action="store_const", const="quick", default="full", help="in 90 s")
+    parser.add_argument(
+        "--quick", dest="scale", action="store_const", const="quick", default="full", help="in three minutes"
+    )
     parser.add_argument("--tiny", dest="scale", action="store_const", const="tiny", help="only to see that it works")
     parser.add_argument("--runs", type=int, default=1, help="medians of so many")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="site-daphne, plain, limit, …")
+    names = [each.name for each in CONTENDERS]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--out", type=Path, default=ROOT / "bench-results")
     parser.add_argument("--readme", action="store_true", help="also writes the README's table and charts")
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing stays behind
+    gc.disable()  # a pause here would count as one of the server
+    random.seed(7)
     began = time.monotonic()
     asyncio.run(main(parser.parse_args()))
     say(f"It took {time.monotonic() - began:.0f} s.")

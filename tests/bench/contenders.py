@@ -1,12 +1,12 @@
 """Who is measured, each as a server process of its own: this site, what the documentation leads to, and the limit."""
 
 import asyncio
-import os
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.meter import cpu_us
 from tests.delivery.services import Service
 from tests.processes import ROOT
 
@@ -42,27 +42,13 @@ class Contender:
     publisher: str = ""
     """Which one of `publisher.py`; without one, only queries are measured."""
 
-    @property
-    def is_ours(self) -> bool:
-        return not self.application
 
-
-def ours(server: str, publisher: str = "") -> Contender:
-    name = f"this site, {server.title()}"
-    return Contender(f"site-{server}", name, server, "", QUERY, SUBSCRIPTION, greets=True, publisher=publisher)
-
-
-def plain(server: str, publisher: str = "") -> Contender:
-    name = f"plain set-up, {server.title()}"
-    return Contender(f"plain-{server}", name, server, "tests.bench.plain:application", publisher=publisher)
-
-
+SITE = Contender("site", "this site", "uvicorn", "", QUERY, SUBSCRIPTION, greets=True, publisher="site")
 CONTENDERS = (
-    ours("uvicorn", "site"),
-    ours("daphne"),
-    plain("uvicorn", "plain"),
-    plain("daphne"),
-    Contender("limit", "limit, Uvicorn", "uvicorn", "tests.bench.limit:application", publisher="limit"),
+    SITE,
+    Contender("plain", "plain set-up", "uvicorn", "tests.bench.plain:application", publisher="plain"),
+    Contender("plain-daphne", "plain set-up on Daphne", "daphne", "tests.bench.plain:application"),
+    Contender("limit", "limit", "uvicorn", "tests.bench.limit:application", publisher="limit"),
 )
 
 
@@ -74,10 +60,11 @@ class Web(Service):
         self.contender = contender
         self.url = f"http://127.0.0.1:{self.port}"
         own = {"SERVER": contender.server, "HOST": "127.0.0.1", "PORT": str(self.port), "SITE_URL": self.url}
-        self.options = {"cwd": ROOT, "env": environment | own | {"WEB_CONCURRENCY": "1"}}
+        own |= {"WEB_CONCURRENCY": "1", "DATABASE_URL": environment["DATABASE_URL"].replace("//postgres@", "//web@")}
+        self.options = {"cwd": ROOT, "env": environment | own}
 
     def command(self) -> list[str]:
-        if self.contender.is_ours:
+        if not self.contender.application:
             return [sys.executable, "manage.py", "serve"]
         if self.contender.server == "daphne":
             options = ["--bind", "127.0.0.1"]
@@ -101,32 +88,3 @@ class Web(Service):
         while now - before > 15_000 and time.monotonic() < deadline:
             await asyncio.sleep(0.3)
             before, now = now, cpu_us(self.pid)
-
-
-def cpu_us(pid: int) -> float:
-    """Microseconds of CPU that a process and its children have used: by their clocks, and those that ended by ticks."""
-    used = 0.0
-    for each in family(pid):
-        try:
-            ended = sum(map(int, Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()[13:15]))
-            used += ended * 1e6 / os.sysconf("SC_CLK_TCK") + time.clock_gettime_ns((~each << 3) | 2) / 1e3
-        except OSError:  # it ended meanwhile: its parent has its time
-            continue
-    return used
-
-
-def memory_kib(pid: int) -> int:
-    """Resident."""
-    lines = [line for each in family(pid) for line in Path(f"/proc/{each}/status").read_text().splitlines()]
-    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
-
-
-def family(pid: int) -> list[int]:
-    pids = [pid]
-    for each in pids:
-        for children in Path(f"/proc/{each}/task").glob("*/children"):
-            try:
-                pids.extend(map(int, children.read_text().split()))
-            except OSError:
-                continue
-    return pids

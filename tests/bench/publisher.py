@@ -1,4 +1,4 @@
-"""Publishes: `python -m tests.bench.publisher site`, with the users' ids on the first line of stdin, then commands.
+"""Publishes: `python -m tests.bench.publisher site '[…users' ids…]'`. It is asked, and answers, by lines of JSON.
 
 What is due by the clock is published, whatever came of it: an open loop. Each event's title says when it began, so for
 this site writing the notification is part of how long it took. (The others publish without keeping anything.)
@@ -93,10 +93,7 @@ def at_rate(publish: Publish, users: Sequence[int], rate: float, seconds: float)
     return published
 
 
-def main(name: str) -> None:
-    users: list[int] = json.loads(sys.stdin.readline())
-    publish = {"site": site, "plain": plain, "limit": limit}[name](users)
-    say(None)
+def main(publish: Publish, users: Sequence[int]) -> None:
     for line in sys.stdin:
         began = time.monotonic()
         match json.loads(line):
@@ -107,15 +104,14 @@ def main(name: str) -> None:
                 published = len(users)
             case command:
                 raise ValueError(command)
-        say({"published": published, "seconds": time.monotonic() - began, "committed": list(committed.items())})
+        seconds = time.monotonic() - began
+        answer = {"published": published, "seconds": seconds, "committed": list(committed.items())}
+        sys.stdout.write(f"{json.dumps(answer)}\n")
+        sys.stdout.flush()
         committed.clear()
-
-
-def say(answer: Any) -> None:
-    sys.stdout.write(f"{json.dumps(answer)}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":
     random.seed(7)
-    main(sys.argv[1])
+    name, ids = sys.argv[1], json.loads(sys.argv[2])
+    main({"site": site, "plain": plain, "limit": limit}[name](ids), ids)

@@ -1,143 +1,137 @@
-"""The results for people: a table, and a chart for each workload."""
+"""The results for people: two tables, and charts."""
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from math import isnan, nan
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import quoteattr
 
+from tests.bench.charts import chart, description, number
 from tests.bench.contenders import CONTENDERS
-from tests.bench.workloads import STEADY_RATE, Row
+from tests.bench.meter import Row
+from tests.bench.workloads import LATE_MS, STEADY_RATE
 from tests.processes import ROOT
 
 CHARTS = Path(__file__).parent / "charts"
 """For the README. Beside what makes them: `static/` would be served by every site that is made from this one."""
 BEGIN, END = "<!-- bench: written by `make bench` -->", "<!-- /bench -->"
-LATE_MS = 100
-"""The p99 up to which a rate counts."""
+
+type Columns = dict[str, list[Row]]
 
 
-class Figure(NamedTuple):
+@dataclass(frozen=True)
+class Figure:
     title: str
     work: str
-    of: Callable[[list[Row]], float]
-    """Of one contender's rows of that work."""
+    name: str
+    where: Row = field(default_factory=dict)
     chart: str = ""
     """The name of the file with its chart."""
 
-
-def value(name: str, at: Callable[[Row], bool] = lambda row: True) -> Callable[[list[Row]], float]:
-    """The median of all runs."""
-    return lambda rows: median([row[name] for row in rows if at(row)] or [nan])
-
-
-def highest_rate(rows: list[Row]) -> float:
-    kept_up = [row["published_per_second"] for row in rows if not row["lost"] and row["p99_ms"] < LATE_MS]
-    return max(kept_up, default=nan)
+    def of(self, rows: list[Row]) -> float:
+        """The median of all runs."""
+        wanted = {"work": self.work, **self.where}.items()
+        return median([row[self.name] for row in rows if wanted <= row.items()] or [nan])
 
 
 def figures(rows: list[Row]) -> list[Figure]:
-    few, many = (pick({row["sockets"] for row in rows if row["work"] == "w4"} or {0}) for pick in (min, max))
+    rows = [row for row in rows if "times" not in row]
+    many = max((row["sockets"] for row in rows if row["work"] == "w4"), default=0)
     clients = max((row["clients"] for row in rows if row["work"] == "w1"), default=0)
     rate = min({row["rate"] for row in rows if row["work"] == "w2"} or {0}, key=lambda rate: abs(rate - STEADY_RATE))
-
-    def busy(row: Row) -> bool:
-        return row["clients"] == clients
-
-    def steady(row: Row) -> bool:
-        return row["rate"] == rate
-
+    busy, steady = {"clients": clients}, {"rate": rate}
+    one, every = f"event to one of {many:,}, {rate:,}/s", f"event to all of {many:,}"
     return [
-        Figure(f"query: µs of CPU, {clients} at a time", "w1", value("cpu_us", busy), "query"),
-        Figure("query: answers a second", "w1", value("per_second", busy)),
-        Figure("query: p50, ms", "w1", value("p50_ms", busy)),
-        Figure("query: p99, ms", "w1", value("p99_ms", busy)),
-        Figure("query: µs of PostgreSQL's CPU", "w1", value("postgresql_us", busy)),
-        Figure("query: µs of CPU, one at a time", "w1", value("cpu_us", lambda row: row["clients"] == 1)),
-        Figure(f"event to one of {few:,}: µs of CPU, at {rate:,}/s", "w2", value("cpu_us", steady), "event"),
-        Figure(f"event to one of {few:,}: p99, ms", "w2", value("p99_ms", steady)),
-        Figure(f"event to one of {few:,}: p99 from the commit, ms", "w2", value("p99_ms_from_commit", steady)),
-        Figure(f"events a second, none lost, p99 < {LATE_MS} ms", "w2", highest_rate),
-        Figure("events lost", "w2", lambda rows: sum(row["lost"] for row in rows) if rows else nan),
-        Figure(f"event to all of {many:,}: the last after ms", "w3", value("last_ms")),
-        Figure(f"event to all of {many:,}: from the commit, ms", "w3", value("last_ms_from_commit")),
-        Figure(f"subscribing: µs of CPU, {few:,} at once", "w4", value("cpu_us", lambda row: row["sockets"] == few)),
-        Figure("subscribing: sockets a second", "w4", value("per_second", lambda row: row["sockets"] == few)),
-        Figure(
-            f"idle subscription: KiB, of {many:,}",
-            "w4",
-            value("kib", lambda row: row["sockets"] == many),
-            "subscription",
-        ),
-        Figure("process: MiB, before", "w4", value("fresh_mib")),
-        Figure("`notify` to many: rows a second", "notify", value("per_second")),
+        Figure(f"query, {clients} at a time: µs of CPU", "w1", "cpu_us", busy, "query"),
+        Figure("query: answers a second", "w1", "per_second", busy),
+        Figure("query: p50, ms", "w1", "p50_ms", busy),
+        Figure("query: p99, ms", "w1", "p99_ms", busy),
+        Figure("query: SQL statements", "w1", "statements", busy),
+        Figure("query: µs of PostgreSQL's CPU", "w1", "postgresql_us", busy),
+        Figure("query, one at a time: µs of CPU", "w1", "cpu_us", {"clients": 1}),
+        Figure(f"{one}: µs of CPU", "w2", "cpu_us", steady, "event"),
+        Figure(f"{one}: p50, ms", "w2", "p50_ms", steady),
+        Figure(f"{one}: p99, ms", "w2", "p99_ms", steady),
+        Figure(f"{one}: p99 from the commit, ms", "w2", "p99_ms_from_commit", steady),
+        Figure(f"{one}: lost", "w2", "lost", steady),
+        Figure(f"events a second, none lost, p99 < {LATE_MS} ms", "w2 at best", "per_second"),
+        Figure("the same, from the commit", "w2 at best", "per_second_from_commit"),
+        Figure(f"{every}: ms until the last has it", "w3", "last_ms", chart="broadcast"),
+        Figure(f"{every}: the same, from the commit", "w3", "last_ms_from_commit"),
+        Figure(f"{every}: µs of CPU for each", "w3", "cpu_us"),
+        Figure(f"{every}: lost", "w3", "lost"),
+        Figure(f"connecting {many:,}: a second", "w4", "per_second"),
+        Figure(f"connecting {many:,}: µs of CPU for each", "w4", "cpu_us"),
+        Figure(f"idle subscription, of {many:,}: KiB", "w4", "kib", chart="subscription"),
+        Figure("process before: MiB", "w4", "fresh_mib"),
+        Figure("`notify` to many: rows a second", "notify", "per_second"),
     ]
 
 
-def of_each(figure: Figure, rows: list[Row]) -> dict[str, float]:
-    """The figure of each contender that was measured at all, by its name for people."""
-    measured = {row["contender"] for row in rows}
-    return {
-        each.what: figure.of([row for row in rows if (row["contender"], row["work"]) == (each.name, figure.work)])
-        for each in CONTENDERS
-        if each.name in measured
-    }
+def growth_figures(rows: list[Row]) -> list[Figure]:
+    rate = max((row["rate"] for row in rows if row["work"] == "w2"), default=0)
+    busy = {"clients": max((row["clients"] for row in rows if row["work"] == "w1"), default=0)}
+    return [
+        Figure("sockets", "w4", "sockets"),
+        Figure("query: SQL statements", "w1", "statements", busy),
+        Figure("query: µs of CPU", "w1", "cpu_us", busy),
+        Figure("query: µs of PostgreSQL's CPU", "w1", "postgresql_us", busy),
+        Figure("query: p99, ms", "w1", "p99_ms", busy),
+        Figure(f"event, {rate:,}/s: SQL statements", "w2", "statements"),
+        Figure("event: µs of CPU", "w2", "cpu_us"),
+        Figure("event: p99, ms", "w2", "p99_ms"),
+        Figure("idle subscription: KiB", "w4", "kib"),
+    ]
 
 
-def number(figure: float) -> str:
-    return "" if isnan(figure) else f"{figure:,.0f}" if figure >= 100 or figure == int(figure) else f"{figure:.3g}"
+def contenders_in(rows: list[Row]) -> Columns:
+    """The rows of each that was measured, by its name for people."""
+    measured = [row for row in rows if "times" not in row]
+    of_each = {each.what: [row for row in measured if row["contender"] == each.name] for each in CONTENDERS}
+    return {what: own for what, own in of_each.items() if own}
+
+
+def table(figures: list[Figure], columns: Columns) -> str:
+    lines = [["", *columns], ["---", *["--:"] * len(columns)]]
+    for figure in figures:
+        values = [figure.of(rows) for rows in columns.values()]
+        if not all(map(isnan, values)):
+            lines.append([figure.title, *("" if isnan(value) else number(value) for value in values)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
 def write_table(about: Row, rows: list[Row]) -> str:
-    every = [(figure.title, of_each(figure, rows)) for figure in figures(rows)]
-    lines = [["", *every[0][1]], ["---", *["--:"] * len(every[0][1])]]
-    lines += [[title, *map(number, each.values())] for title, each in every if not all(map(isnan, each.values()))]
     known = ", ".join(f"{name} {about[name]}" for name in ("python", "django", "strawberry-graphql", "uvicorn"))
-    head = f"{about['at'][:10]}, {about['processors']} processors, medians of {about['runs']}, {known}.\n\n"
-    return head + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-def write_charts(rows: list[Row], directory: Path) -> list[tuple[str, str]]:
-    """Returns the names of the files, and their titles."""
-    directory.mkdir(parents=True, exist_ok=True)
-    written = []
-    for figure in figures(rows):
-        bars = {what: value for what, value in of_each(figure, rows).items() if not isnan(value)}
-        if figure.chart and bars:
-            (directory / f"{figure.chart}.svg").write_text(chart(figure.title, bars))
-            written.append((f"{figure.chart}.svg", figure.title))
+    head = f"{about['at'][:10]}, {about['processors']} processors, medians of {about['runs']}, {known}.\n"
+    written = f"{head}\n{table(figures(rows), contenders_in(rows))}"
+    if grown := [row for row in rows if "times" in row]:
+        small, large = ([row for row in grown if row["times"] == times] for times in (1, 10))
+        written += "\nThis site small, and with ten times the users, notifications of each, and sockets:\n\n"
+        written += table(growth_figures(grown), {"small": small, "ten times": large})
     return written
 
 
-def chart(title: str, bars: dict[str, float]) -> str:
-    """Readable on a phone as it is, and on light and dark: the browser says which of them it is."""
-    longest = max(bars.values())
-    rows = "".join(
-        f'<text y="{52 + 40 * row}">{escape(what)}</text>'
-        f'<text class="n" x="380" y="{52 + 40 * row}">{number(value)}</text>'
-        f'<rect class="{"ours" if what.startswith("this") else "others"}" y="{58 + 40 * row}" rx="2" height="10"'
-        f' width="{max(2, 380 * value / longest):.0f}"/>'
-        for row, (what, value) in enumerate(bars.items())
-    )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-5 0 390 {40 * len(bars) + 42}" role="img">'
-        f"<title>{escape(title)}</title><style>text{{font:14px system-ui,sans-serif;fill:#1f2328}}.n{{text-anchor:end}}"
-        ".t{font-weight:600}.ours{fill:#0969da}.others{fill:#8c959f}"
-        "@media(prefers-color-scheme:dark){text{fill:#e6edf3}.ours{fill:#4493f8}.others{fill:#7d8590}}</style>"
-        f'<text class="t" y="20">{escape(title)}</text>{rows}</svg>\n'
-    )
+def write_charts(rows: list[Row], directory: Path) -> dict[str, str]:
+    """Returns the names of the files, and what they show in words."""
+    directory.mkdir(parents=True, exist_ok=True)
+    written = {}
+    for figure in figures(rows):
+        values = {what: figure.of(own) for what, own in contenders_in(rows).items()}
+        bars = {what: value for what, value in values.items() if not isnan(value)}
+        if figure.chart and bars:
+            (directory / f"{figure.chart}.svg").write_text(chart(figure.title, bars))
+            written[f"{figure.chart}.svg"] = description(figure.title, bars)
+    return written
 
 
 def write_readme(table: str, rows: list[Row]) -> None:
     """Between its two marks."""
-    readme = ROOT / "README.md"
+    readme, folder = ROOT / "README.md", CHARTS.relative_to(ROOT)
     images = [
-        f'<img src="{(CHARTS / name).relative_to(ROOT)}" width="390" alt="{escape(title)}">'
-        for name, title in write_charts(rows, CHARTS)
+        f'<img src="{folder / name}" width="390" alt={quoteattr(shown)}>'
+        for name, shown in write_charts(rows, CHARTS).items()
     ]
     written = "\n".join([BEGIN, *images, "", table.strip(), END])
-    readme.write_text(
-        re.sub(f"{re.escape(BEGIN)}.*?{re.escape(END)}", lambda _: written, readme.read_text(), flags=re.DOTALL)
-    )
+    between = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    readme.write_text(between.sub(lambda _: written, readme.read_text()))

@@ -1,27 +1,22 @@
-"""Subscribes: `python -m tests.bench.subscribers`, with a `Plan` on the first line of stdin, then commands.
+"""Thousands of subscribers, on one thread: WebSockets that speak graphql-transport-ws, and note what they receive.
 
-Each is a line of JSON, and is answered with one. One thread, and thousands of WebSockets that speak
-graphql-transport-ws. An event's title is `n` and the moment of its publication in nanoseconds of this
-machine's monotonic clock, so that its receipt says how long it took.
+An event's title is `n` and the moment of its publication, in nanoseconds of this machine's monotonic clock: so its
+receipt says how long it took.
 """
 
+import asyncio
 import json
 import re
-import select
-import socket
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import cast
 
 STAMP = re.compile(rb'"n(\d{9,})"')
 AT_ONCE = 64
 """Connections that are being opened."""
 PATIENCE = 20
-"""Seconds in which nothing comes of any of them."""
-STDIN = 0
-TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+"""Seconds that one may take to subscribe."""
+TEXT, PING, PONG = 1, 9, 10
 
 
 def frame(code: int, payload: bytes) -> bytes:
@@ -30,175 +25,118 @@ def frame(code: int, payload: bytes) -> bytes:
     return bytes([0x80 | code]) + size + bytes(4) + payload
 
 
-INIT = frame(TEXT, b'{"type":"connection_init"}')
-SIGN_OF_LIFE, ANSWER = (frame(TEXT, b'{"type":"%s"}' % kind) for kind in (b"ping", b"pong"))
-
-
-@dataclass(frozen=True)
-class Plan:
-    port: int
-    payload: dict[str, Any]
-    """Of `subscribe`."""
-    headers: list[str]
-    """Of each user; socket 7 is user 7's."""
-    greets: bool
-    """The first message is the sign of life. Else it is the answer to a `ping`."""
-
-    def handshake(self, user: int) -> bytes:
-        return (
-            f"GET /graphql/ HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Protocol: graphql-transport-ws\r\n{self.headers[user]}\r\n\r\n"
-        ).encode()
+def handshake(port: int, headers: str) -> bytes:
+    return (
+        f"GET /graphql/ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        f"Sec-WebSocket-Protocol: graphql-transport-ws\r\n{headers}\r\n\r\n"
+    ).encode()
 
 
 class Crowd:
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.live = 0
+    """Subscriber 7 is user 7."""
+
+    def __init__(self, port: int, subscription: str, headers: Sequence[str], greets: bool) -> None:
+        """`greets`: the first message is the sign of life. Else it is the answer to a `ping`."""
+        self.port = port
+        self.headers = headers
+        subscribe = json.dumps({"id": "1", "type": "subscribe", "payload": {"query": subscription}})
+        self.subscribe = frame(TEXT, subscribe.encode()) + (b"" if greets else frame(TEXT, b'{"type":"ping"}'))
+        self.sign_of_life = b'"next"' if greets else b'"pong"'
         self.receipts: list[tuple[int, int, int]] = []
-        """When it was published, by which socket it was received, and when."""
-        self.failures: dict[int, str] = {}
-        subscribe = frame(TEXT, json.dumps({"id": "1", "type": "subscribe", "payload": plan.payload}).encode())
-        self._subscribe = subscribe if plan.greets else subscribe + SIGN_OF_LIFE
-        self._sockets: list[socket.socket] = []
-        self._numbers: dict[int, int] = {}
-        self._rest: dict[int, bytes] = {}
-        self._upgrading: set[int] = set()
-        self._opening: set[int] = set()
-        self._poll = select.epoll()
-        self._poll.register(STDIN, select.EPOLLIN)
+        """When it was published, by whom it was received, and when."""
+        self._subscribers: list[Subscriber] = []
 
-    def open(self, count: int) -> None:
-        """Returns when so many are live, or have failed."""
-        while self.live + len(self.failures) < count:
-            while len(self._opening) < AT_ONCE and len(self._sockets) < count:
-                self._connect()
-            self.serve(PATIENCE)
+    async def open(self, count: int) -> int:
+        """Returns how many came to those that there were, when all of them are subscribed."""
+        slots, before = asyncio.Semaphore(AT_ONCE), len(self._subscribers)
 
-    def _connect(self) -> None:
-        number = len(self._sockets)
-        connection = socket.create_connection(("127.0.0.1", self.plan.port))
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._sockets.append(connection)
-        self._numbers[connection.fileno()] = number
-        self._upgrading.add(number)
-        self._opening.add(number)
-        connection.sendall(self.plan.handshake(number % len(self.plan.headers)))
-        self._poll.register(connection, select.EPOLLIN)
+        async def one(number: int) -> None:
+            async with slots, asyncio.timeout(PATIENCE):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: self._subscribers[number], "127.0.0.1", self.port
+                )
+                await self._subscribers[number].live
 
-    def serve(self, seconds: float) -> bool:
-        """Handles what comes next, and returns whether a command is among it."""
-        ready = self._poll.poll(seconds)
-        if not ready:
-            for number in list(self._opening):
-                self._fail(number, f"nothing came for {seconds} s")
-        for fd, _ in ready:
-            if fd != STDIN:
-                self._receive(self._numbers[fd])
-        return any(fd == STDIN for fd, _ in ready)
+        self._subscribers += [Subscriber(self, number) for number in range(before, count)]
+        await asyncio.gather(*map(one, range(before, count)))
+        return count - before
 
-    def _receive(self, number: int) -> None:
-        try:
-            data = self._sockets[number].recv(1 << 18)
-        except OSError as error:
-            self._fail(number, repr(error))
-            return
-        if not data:
-            self._fail(number, "hung up")
-            return
-        now = time.monotonic_ns()
-        if rest := self._rest.pop(number, None):
-            data = rest + data
-        if number in self._upgrading:
-            head, found, data = data.partition(b"\r\n\r\n")
-            if not found:
-                self._rest[number] = head
-                return
-            self._upgrading.discard(number)
-            if not head.startswith(b"HTTP/1.1 101"):
-                self._fail(number, head.decode())
-                return
-            self._sockets[number].sendall(INIT)
-        at = 0
-        while len(data) - at >= 2:
-            size, begin = data[at + 1], at + 2
-            if size == 126:
-                size, begin = int.from_bytes(data[at + 2 : at + 4]), at + 4
-            elif size == 127:
-                size, begin = int.from_bytes(data[at + 2 : at + 10]), at + 10
-            if len(data) < begin + size:
-                break
-            self._hear(number, data[at] & 15, data[begin : begin + size], now)
-            at = begin + size
-        if at < len(data):
-            self._rest[number] = data[at:]
-
-    def _hear(self, number: int, code: int, payload: bytes, now: int) -> None:
-        if stamps := STAMP.findall(payload):
-            self.receipts.extend((int(stamp), number, now) for stamp in stamps)
-        elif b'"connection_ack"' in payload:
-            self._sockets[number].sendall(self._subscribe)
-        elif code == PING:
-            self._sockets[number].sendall(frame(PONG, payload))
-        elif b'"ping"' in payload:
-            self._sockets[number].sendall(ANSWER)
-        elif code == TEXT and (b'"pong"', b'"next"')[self.plan.greets] in payload and b'"errors"' not in payload:
-            self.live += number in self._opening
-            self._opening.discard(number)
-        else:
-            self._fail(number, f"{code} {payload.decode(errors='replace')}")
-
-    def _fail(self, number: int, why: str) -> None:
-        if number in self.failures:
-            return
-        self.live -= number not in self._opening
-        self._opening.discard(number)
-        self.failures[number] = why[:500]
-        self._poll.unregister(self._sockets[number])
-        self._sockets[number].close()
-
-    def commands(self) -> Iterator[dict[str, Any]]:
-        """The sockets are served while there is none."""
-        while True:
-            while not self.serve(3_600):
-                pass
-            line = sys.stdin.readline()
-            if not line:
-                return
-            yield json.loads(line)
-
-    def collect(self, count: int, patience: float) -> list[tuple[int, int, int]]:
-        """What was received since the last time; waits for so many, or until so long nothing came."""
+    async def collect(self, count: int, patience: float) -> list[tuple[int, int, int]]:
+        """What was received since the last time. Waits for so many, or until for so many seconds nothing came."""
         deadline, before = time.monotonic() + patience, len(self.receipts)
         while len(self.receipts) < count and time.monotonic() < deadline:
-            self.serve(0.1)
+            await asyncio.sleep(0.05)
             if len(self.receipts) > before:
                 deadline, before = time.monotonic() + patience, len(self.receipts)
         received, self.receipts = self.receipts, []
         return received
 
 
-def main() -> None:
-    crowd = Crowd(Plan(**json.loads(sys.stdin.readline())))
-    say(None)
-    for command in crowd.commands():
-        began, cpu = time.monotonic(), time.process_time()
-        match command:
-            case {"open": count}:
-                crowd.open(count)
-                answer = {"live": crowd.live, "failures": list(crowd.failures.values())}
-            case {"collect": count, "patience": patience}:
-                answer = {"receipts": crowd.collect(count, patience)}
-            case _:
-                raise ValueError(command)
-        say(answer | {"seconds": time.monotonic() - began, "cpu": time.process_time() - cpu})
+class Subscriber(asyncio.Protocol):
+    transport: asyncio.Transport
 
+    def __init__(self, crowd: Crowd, number: int) -> None:
+        self.live: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._crowd = crowd
+        self._number = number
+        self._upgraded = False
+        self._rest = b""
 
-def say(answer: Any) -> None:
-    sys.stdout.write(f"{json.dumps(answer)}\n")
-    sys.stdout.flush()
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.write(handshake(self._crowd.port, self._crowd.headers[self._number]))
 
+    def connection_lost(self, error: Exception | None) -> None:
+        self._fail(f"hung up: {error!r}")
 
-if __name__ == "__main__":
-    main()
+    def data_received(self, data: bytes) -> None:
+        now, self._rest = time.monotonic_ns(), self._rest + data
+        if not self._upgraded:
+            head, complete, rest = self._rest.partition(b"\r\n\r\n")
+            if not complete:
+                return
+            if not head.startswith(b"HTTP/1.1 101"):
+                self._fail(head.decode())
+                return
+            self._upgraded, self._rest = True, rest
+            self._send(b'{"type":"connection_init"}')
+        while received := self._next_frame():
+            self._hear(*received, now)
+
+    def _next_frame(self) -> tuple[int, bytes] | None:
+        """None while it is not complete."""
+        data = self._rest
+        if len(data) < 2:
+            return None
+        size, begin = data[1], 2
+        if size >= 126:
+            begin = 4 if size == 126 else 10
+            size = int.from_bytes(data[2:begin])
+        if len(data) < begin + size:
+            return None
+        self._rest = data[begin + size :]
+        return data[0] & 15, data[begin : begin + size]
+
+    def _hear(self, code: int, payload: bytes, now: int) -> None:
+        if stamps := STAMP.findall(payload):
+            self._crowd.receipts.extend((int(stamp), self._number, now) for stamp in stamps)
+        elif code == PING:
+            self.transport.write(frame(PONG, payload))
+        elif b'"connection_ack"' in payload:
+            self.transport.write(self._crowd.subscribe)
+        elif b'"ping"' in payload:
+            self._send(b'{"type":"pong"}')
+        elif code != TEXT or self._crowd.sign_of_life not in payload or b'"errors"' in payload:
+            self._fail(f"{code} {payload.decode(errors='replace')}")
+        elif not self.live.done():
+            self.live.set_result(None)
+
+    def _send(self, message: bytes) -> None:
+        self.transport.write(frame(TEXT, message))
+
+    def _fail(self, why: str) -> None:
+        """Whoever is live already loses what comes from now on, and that is counted."""
+        if not self.live.done():
+            self.live.set_exception(AssertionError(f"Subscriber {self._number}: {why}"))
+        self.transport.abort()

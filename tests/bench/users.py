@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Sequence
 
 import django
 
@@ -17,36 +16,24 @@ from django.utils.crypto import get_random_string  # noqa: E402
 
 from apps.users.models import User  # noqa: E402
 
-PLAIN = "django.contrib.auth.backends.ModelBackend"
+OURS, PLAIN = settings.AUTHENTICATION_BACKENDS[0], "django.contrib.auth.backends.ModelBackend"
 
 
-def sign_in(users: Sequence[User], backend: str) -> list[str]:
-    """The keys of their new sessions."""
+def session(user: User, backend: str) -> Session:
+    """As signing in makes it."""
+    hashed = user.get_session_auth_hash()
+    data = {SESSION_KEY: str(user.pk), BACKEND_SESSION_KEY: backend, HASH_SESSION_KEY: hashed}
     store = SessionStore()
-    sessions = [
-        Session(
-            session_key=get_random_string(32),
-            session_data=store.encode(
-                {
-                    SESSION_KEY: str(user.pk),
-                    BACKEND_SESSION_KEY: backend,
-                    HASH_SESSION_KEY: user.get_session_auth_hash(),
-                }
-            ),
-            expire_date=store.get_expiry_date(),
-        )
-        for user in users
-    ]
-    return [session.session_key for session in Session.objects.bulk_create(sessions)]
+    return Session(get_random_string(32), store.encode(data), store.get_expiry_date())
 
 
 if __name__ == "__main__":
     users = list(User.objects.order_by("pk")[: int(sys.argv[1])])
-    ours, plain = (sign_in(users, backend) for backend in (settings.AUTHENTICATION_BACKENDS[0], PLAIN))
+    ours, plain = ([session(user, backend) for user in users] for backend in (OURS, PLAIN))
+    Session.objects.bulk_create(ours + plain)
+    rows = list(zip(users, ours, plain, strict=True))
     UserSession.objects.bulk_create(
-        [UserSession(user=user, session_key=key, ip="127.0.0.1") for user, key in zip(users, ours, strict=True)]
+        [UserSession(user=user, session_key=own.session_key, ip="127.0.0.1") for user, own, _ in rows]
     )
-    rows = zip(users, ours, plain, strict=True)
-    json.dump(
-        [{"pk": user.pk, "email": user.email, "ours": one, "plain": other} for user, one, other in rows], sys.stdout
-    )
+    keys = [{"pk": user.pk, "email": user.email, "ours": own.pk, "plain": other.pk} for user, own, other in rows]
+    json.dump(keys, sys.stdout)

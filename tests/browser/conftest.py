@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from email import message_from_bytes, policy
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -28,6 +29,16 @@ FLAGS = [
 ]
 
 expect.set_options(timeout=15_000)  # milliseconds
+
+
+@pytest.fixture
+def server(server_of_module: Server) -> Server:
+    return server_of_module
+
+
+@pytest.fixture
+def media(media_of_module: Path) -> Path:
+    return media_of_module
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ pytestmark = pytest.mark.browser
 A_BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 
-@pytest.fixture
-def server(start_server: Callable[..., Server]) -> Server:
-    return start_server(DEBUG="1")
+@pytest.fixture(scope="module")
+def shared_server(start_shared_server: Callable[..., Server]) -> Server:
+    return start_shared_server(DEBUG="1")
 
 
 @pytest.fixture

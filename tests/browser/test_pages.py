@@ -79,10 +79,10 @@ UNLABELLED = """
 """
 
 
-@pytest.fixture
-def server(start_server: Callable[..., Server]) -> Server:
+@pytest.fixture(scope="module")
+def shared_server(start_shared_server: Callable[..., Server]) -> Server:
     """With every provider, so that there are all buttons."""
-    return start_server(**{f"{name.upper()}_CLIENT_ID": "test" for name in settings.SOCIAL_APPS})
+    return start_shared_server(**{f"{name.upper()}_CLIENT_ID": "test" for name in settings.SOCIAL_APPS})
 
 
 @pytest.fixture

@@ -22,10 +22,10 @@ DEVICE = {
 }
 
 
-@pytest.fixture
-def server(start_server: Callable[..., Server]) -> Server:
+@pytest.fixture(scope="module")
+def shared_server(start_shared_server: Callable[..., Server]) -> Server:
     """A passkey belongs to a name; an IP address has none."""
-    return start_server(HOST="localhost")
+    return start_shared_server(HOST="localhost")
 
 
 class Device:

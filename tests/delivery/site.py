@@ -121,16 +121,23 @@ class Site:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Site]:
-    with TemporaryDirectory(prefix="delivery-") as directory:
+async def prepared(prefix: str = "delivery-") -> AsyncIterator[Site]:
+    """With its database and its Redis. No web process runs yet."""
+    with TemporaryDirectory(prefix=prefix) as directory:
         site = Site(Path(directory))
         async with AsyncExitStack() as stack:
             for service in (site.postgresql, site.redis):
                 stack.push_async_callback(service.stop)
                 await service.start()
-            cookies = json.loads(await site.python("-m", "tests.delivery.users", str(USERS)))
-            site.users = {int(user): each for user, each in cookies.items()}
-            for web in site.webs:
-                stack.push_async_callback(web.stop)
-            await asyncio.gather(*(web.start() for web in site.webs))
             yield site
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Site]:
+    async with prepared() as site, AsyncExitStack() as stack:
+        cookies = json.loads(await site.python("-m", "tests.delivery.users", str(USERS)))
+        site.users = {int(user): each for user, each in cookies.items()}
+        for web in site.webs:
+            stack.push_async_callback(web.stop)
+        await asyncio.gather(*(web.start() for web in site.webs))
+        yield site

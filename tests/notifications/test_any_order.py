@@ -29,7 +29,7 @@ from apps.notifications import changes, services, subscriptions
 from apps.notifications.changes import CursorExpired, InboxChange
 from apps.notifications.delivery import follow, group_name
 from apps.notifications.kinds import Announcement
-from apps.notifications.models import Inbox, Notification
+from apps.notifications.models import Inbox, Notification, NotificationQuerySet
 from apps.notifications.retention import purge
 from apps.notifications.services import (
     anotify,
@@ -276,7 +276,7 @@ class Story(RuleBasedStateMachine):
     def subscribe(self, number: int, cursor: str, joining: str) -> None:
         client = self.absent()[number % len(self.absent())]
         if cursor == "a page's":
-            page = list_notifications(client.user, Notification.objects.all(), first=1_000, before=None)
+            page = list_notifications(client.user, NotificationQuerySet.all, first=1_000, before=None)
             client.begin(page.sequence, page.notifications)
         elif cursor != "its own":
             client.begin(0 if cursor == "0" else None)

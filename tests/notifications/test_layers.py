@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings
+from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from apps.notifications.layers import RedisPubSubChannelLayer
@@ -13,19 +14,46 @@ needs_redis = pytest.mark.skipif(not settings.REDIS_URL, reason="REDIS_URL is no
 
 
 @needs_redis
-async def test_it_works() -> None:
+@pytest.mark.parametrize("with_loop", [True, False])
+async def test_it_works(with_loop: bool) -> None:
     layer = RedisPubSubChannelLayer(hosts=[settings.REDIS_URL], prefix=uuid4().hex)
     channels = {group: await layer.new_channel() for group in ("one", "other")}
     for group, channel in channels.items():
         await layer.group_add(group, channel)
     messages = [(group, {"type": "test", "number": number}) for number in range(100) for group in (*channels, "nobody")]
-    await layer.group_send_many(messages)
+    if with_loop:
+        await layer.group_send_many(messages)
+    else:
+        await asyncio.to_thread(layer.group_send_many_now, messages, seconds=5)
     async with asyncio.timeout(5):
         for group, channel in channels.items():
             assert [await layer.receive(channel) for _ in range(100)] == [
                 message for to, message in messages if to == group
             ]
     await layer.flush()
+
+
+@needs_redis
+def test_without_a_loop_the_connection_is_kept_and_replaced_where_redis_closed_it() -> None:
+    layer = RedisPubSubChannelLayer(hosts=[settings.REDIS_URL], prefix=uuid4().hex)
+    client = layer._client(layer._without_loop._shards[0], seconds=5)
+
+    def send() -> int:
+        layer.group_send_many_now([("nobody", {"type": "test"})], seconds=5)
+        return client.client_id()
+
+    first = send()
+    assert send() == first
+    with Redis.from_url(settings.REDIS_URL) as administrator:
+        administrator.client_kill_filter(_id=first)
+    assert send() != first
+    client.close()
+
+
+def test_by_way_of_sentinels_it_needs_a_loop() -> None:
+    by_sentinels = {"master_name": "redis", "sentinels": [("127.0.0.1", 1)]}
+    assert not RedisPubSubChannelLayer(hosts=[by_sentinels]).works_without_loop
+    assert RedisPubSubChannelLayer(hosts=["redis://127.0.0.1:1"]).works_without_loop
 
 
 async def test_where_redis_is_away_nothing_stays_behind() -> None:

@@ -42,6 +42,13 @@ async def test_it_works(api: ApiFor, alice: User, bob: User) -> None:
     }
 
 
+async def test_an_empty_page_has_the_sequence_too(api: ApiFor, alice: User) -> None:
+    client = await api(alice)
+    assert (await client.data(NOTIFICATIONS))["notifications"]["sequence"] == 0
+    await fill(alice, 2)
+    assert (await client.data(NOTIFICATIONS, state="ARCHIVED"))["notifications"]["sequence"] == 2
+
+
 async def test_newest_first_in_pages(api: ApiFor, alice: User) -> None:
     await fill(alice, 5)
     client = await api(alice)

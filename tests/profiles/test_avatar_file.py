@@ -5,8 +5,11 @@ from pathlib import Path
 
 from asgiref.sync import sync_to_async
 from django.core.files.base import ContentFile
+from django.core.files.storage import FileSystemStorage, default_storage
 from PIL import Image
+from pytest_django import Settings
 
+from apps.profiles.models import Profile, avatar_file
 from apps.profiles.services import set_avatar
 from apps.users.models import User
 from tests.conftest import ApiFor
@@ -80,3 +83,17 @@ async def test_nothing_else_is_served(api: ApiFor, transactional_db: None, media
         answer = await client.get(path)
         assert answer.status_code == 404, path
         assert answer.text != "secret"
+
+
+class ElsewhereStorage(FileSystemStorage):
+    def url(self, name: str | None) -> str:
+        return f"https://elsewhere.example.com/{name}?signed"
+
+
+def test_the_address_is_what_the_storage_says(settings: Settings) -> None:
+    profile = Profile(avatar=NAME)
+    for url in ("/media/", "/files/of/users/", "https://cdn.example.com/"):
+        settings.MEDIA_URL = url
+        assert profile.avatar_url(64) == default_storage.url(avatar_file(NAME, 64)) == f"{url}avatars/{NAME}/64.webp"
+    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": f"{__name__}.ElsewhereStorage"}}
+    assert profile.avatar_url(64) == f"https://elsewhere.example.com/avatars/{NAME}/64.webp?signed"

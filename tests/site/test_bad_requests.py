@@ -584,7 +584,7 @@ DOCUMENTS: dict[str, Document] = {
 }
 
 
-@pytest.mark.hostile(0.1)
+@pytest.mark.hostile(0.25)
 @pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS)
 async def test_a_document(client: Api, document: Document) -> None:
     for accept, status in ((JSON, 200), (GRAPHQL_RESPONSE, 400)):

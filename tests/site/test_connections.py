@@ -1,15 +1,20 @@
 """A request gives back each database connection that it took; one that it keeps is missing from the pool for ever."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import NotSupportedError, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 from apps.users.models import User
 from tests.conftest import ApiFor
+
+postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="PostgreSQL")
 
 
 @contextmanager
@@ -55,3 +60,101 @@ async def test_the_api(api: ApiFor, alice: User) -> None:
         assert (await client.data("{ me { email } unreadCount }"))["me"]
     assert taken
     assert [one for one in taken if one.connection is not None] == []
+
+
+def execute(sql: str) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall() if cursor.description else []
+
+
+def elsewhere(sql: str) -> list[Any]:
+    """On another connection."""
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            return thread.submit(execute, sql).result()
+        finally:
+            thread.submit(connections.close_all).result()
+
+
+def prepared() -> list[Any]:
+    return execute("SELECT statement FROM pg_prepared_statements")
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The connections that PostgreSQL is asked about."""
+    from psycopg_pool import ConnectionPool
+
+    checked: list[object] = []
+    check = ConnectionPool.check_connection
+
+    def note(connection: Any) -> None:
+        checked.append(connection)
+        check(connection)
+
+    monkeypatch.setattr(ConnectionPool, "check_connection", note)
+    return checked
+
+
+@pytest.fixture
+def restart(alice: User) -> Callable[[], None]:
+    """Ends all connections to this database but the one that the fixtures use."""
+    import psycopg
+
+    own = connection.connection.info.backend_pid
+    parameters = connection.get_connection_params()
+
+    def restart() -> None:
+        others = f"FROM pg_stat_activity WHERE datname = current_database() AND pid NOT IN (pg_backend_pid(), {own})"
+        with psycopg.connect(**parameters) as aside:
+            ended = aside.execute(f"SELECT pg_terminate_backend(pid, 5000) {others}").fetchall()
+        assert ended
+        assert set(ended) == {(True,)}
+
+    return restart
+
+
+@postgresql
+async def test_a_database_that_was_restarted(
+    api: ApiFor, alice: User, restart: Callable[[], None], checked: list[object]
+) -> None:
+    """The pool's connections are broken, and no request fails by that. As long as they work, nobody asks."""
+    client = await api(alice)
+    await client.data("{ unreadCount }")
+    assert checked == []
+    await sync_to_async(restart)()
+    assert await client.data("{ me { email } unreadCount }")
+    assert checked
+
+
+@pytest.fixture
+def table(transactional_db: None) -> Iterator[str]:
+    elsewhere("CREATE TABLE moving (name varchar(10))")
+    yield "moving"
+    elsewhere("DROP TABLE moving")
+
+
+@postgresql
+def test_statements_are_prepared(table: str) -> None:
+    statement = f"SELECT name FROM {table}"
+    for _ in range(10):
+        execute(statement)
+    assert (statement,) in prepared()
+
+
+@postgresql
+def test_a_migration_meanwhile(table: str) -> None:
+    """A prepared statement that would no longer work is forgotten, outside of a transaction without an error."""
+    statement = f"SELECT name FROM {table}"
+    for _ in range(10):
+        execute(statement)
+    elsewhere(f"ALTER TABLE {table} ALTER name TYPE varchar(20)")
+    assert execute(statement) == []
+    for _ in range(10):
+        execute(statement)
+    elsewhere(f"ALTER TABLE {table} ALTER name TYPE varchar(30)")
+    with pytest.raises(NotSupportedError), transaction.atomic():
+        execute(statement)
+    with transaction.atomic():
+        assert execute(statement) == []

@@ -59,6 +59,24 @@ async def test_its_cost_is_that_of_these_variables(api: ApiFor, alice: User, val
     assert validated == ["Page"]
 
 
+TWO = "query Two($a: Int, $b: Int) { " + " ".join(
+    f"{name}{n}: notifications(first: ${name}) {{ edges {{ node {{ id title body url kind }} }} }}"
+    for name in "ab"
+    for n in range(10)
+) + " }"  # fmt: skip
+
+
+async def test_its_cost_is_that_of_all_its_variables(api: ApiFor, alice: User) -> None:
+    """Whatever they were when it was last measured. Without one, a page is as large as a page can be."""
+    client = await api(alice)
+    small, large = 1, 100
+    for a, b in ((small, large), (large, small), (small, small), (small, large)):
+        assert (await client.ask(TWO, a=a, b=b)).codes == []
+        assert (await client.ask(TWO, a=large, b=large)).codes == ["TOO_COMPLEX"]
+        assert (await client.ask(TWO, a=a)).codes == ([] if a == small else ["TOO_COMPLEX"])
+    assert (await client.ask(TWO)).codes == ["TOO_COMPLEX"]
+
+
 async def test_what_is_valid_in_development_is_not_so_in_production(
     api: ApiFor, settings: Settings, validated: list[str]
 ) -> None:
@@ -85,16 +103,16 @@ async def test_another_operation_of_the_same_document(api: ApiFor, alice: User, 
 def test_those_that_were_used_last_are_kept() -> None:
     documents, texts = Documents(max_characters=20), ["{ first }", "{ second }", "{ third }"]
     for text in texts[:2]:
-        documents.keep(text, None, parse(text))
+        documents.keep(text, None, parse(text), {})
     assert documents.find(texts[0], None)
-    documents.keep(texts[2], None, parse(texts[2]))
+    documents.keep(texts[2], None, parse(texts[2]), {})
     assert [bool(documents.find(text, None)) for text in texts] == [True, False, True]
     assert documents.find(texts[0], "other rules") is None
 
 
 def test_one_that_is_too_large_is_not_kept() -> None:
     documents = Documents(max_characters=5)
-    documents.keep("{ first }", None, parse("{ first }"))
+    documents.keep("{ first }", None, parse("{ first }"), {})
     assert documents.find("{ first }", None) is None
-    documents.keep("{ a }", None, parse("{ a }"))
+    documents.keep("{ a }", None, parse("{ a }"), {})
     assert documents.find("{ a }", None)

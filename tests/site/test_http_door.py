@@ -58,10 +58,10 @@ async def test_a_wrong_variable_has_its_code(api: ApiFor, alice: User) -> None:
 async def test_an_unexpected_error_tells_nothing(
     api: ApiFor, alice: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def leak(user: User) -> User:
+    def leak(user: User) -> bool:
         raise RuntimeError("the password is swordfish")
 
-    monkeypatch.setattr(services, "aaccount_of", leak)
+    monkeypatch.setattr(services, "is_account", leak)
     answer = await (await api(alice)).ask(ME)
     [error] = answer.errors
     assert (error["message"], error["extensions"]["code"]) == ("Internal error.", "INTERNAL_ERROR")

@@ -1,5 +1,8 @@
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+from pytest_django import Settings
 
 from tests.clients import Socket, session_cookies
 from tests.conftest import SocketFor, User
@@ -18,6 +21,44 @@ async def test_it_works(socket: SocketFor, alice: User) -> None:
 async def test_another_origin_is_refused(alice: User, origin: str | None) -> None:
     client = Socket(await sync_to_async(session_cookies)(alice), origin=origin)
     assert await client.connect() == (False, 1000)
+
+
+async def test_there_is_one_address(alice: User) -> None:
+    for path in ("/", "/graphql", "/graphql/graphql/", "/other/"):
+        client = Socket(await sync_to_async(session_cookies)(alice))
+        client.scope["path"] = path
+        assert await client.connect() == (False, 1000)
+
+
+async def test_a_session_from_before_a_new_secret_key(alice: User, settings: Settings) -> None:
+    cookies = await sync_to_async(session_cookies)(alice)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "k" * 60, [settings.SECRET_KEY]
+    for _ in range(2):  # it stays as it is: nobody could tell the client the key of another one
+        async with Socket(cookies) as client:
+            await client.subscribe("{ me { email } }")
+            assert await client.next() == {"me": {"email": "alice@example.com"}}
+    settings.SECRET_KEY_FALLBACKS = []
+    await refused(Socket(cookies))
+
+
+async def test_a_session_that_signs_nobody_in(alice: User) -> None:
+    cookies = await sync_to_async(session_cookies)(alice)
+    await Session.objects.aupdate(expire_date=timezone.now())
+    await refused(Socket(cookies))
+    cookies = await sync_to_async(session_cookies)(alice)
+    await User.objects.aupdate(password="another")
+    await refused(Socket(cookies))
+    await User.objects.aupdate(is_active=False)
+    await refused(Socket(await sync_to_async(session_cookies)(await User.objects.aget())))
+    await refused(Socket(dict.fromkeys(cookies, "never given")))
+    await refused(Socket({}))
+
+
+async def refused(client: Socket) -> None:
+    assert await client.connect() == (True, "graphql-transport-ws")
+    await client.send_json_to({"type": "connection_init"})
+    assert (await client.receive_output())["code"] == 4403
+    await client.disconnect()
 
 
 async def test_the_host_header_decides_nothing(alice: User) -> None:

@@ -610,7 +610,7 @@ async def test_twenty_sockets_a_user(connect: ClientFor, alice: User, bob: User)
     await (await connect(alice)).turn([], 4429)
 
 
-@pytest.mark.hostile(0.1)
+@pytest.mark.hostile(0.25)
 @pytest.mark.parametrize("message", [PING, PONG, complete()], ids=lambda message: message["type"])
 async def test_too_many_messages(client: Client, message: Message) -> None:
     count = websocket.MESSAGES_AT_ONCE + 10 * websocket.MESSAGES_PER_SECOND
