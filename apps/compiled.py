@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from channels.db import database_sync_to_async
 from django.db import connections, models
 from django.db.models import Expression
 from django.db.models.query import ModelIterable
 from django.db.models.sql.compiler import SQLCompiler
+
+from apps.loop_connections import loop_connections
 
 
 class Given(Expression):
@@ -43,19 +46,38 @@ class Compiled[M: models.Model]:
     def _compiled(self) -> tuple[Any, str, tuple[Any, ...]]:
         compiler = self._queryset.query.get_compiler(self._queryset.db)
         sql, parameters = compiler.as_sql()
+        converters = compiler.get_converters([column[0] for column in compiler.select])
+        compiler.get_converters = lambda _: converters
         return compiler, sql, tuple(parameters)
 
     def __call__(self, **values: Any) -> list[M]:
         """Asks the database, with a value for each `Given`."""
-        compiled, sql, parameters = self._compiled
         connection = connections[self._queryset.db]
-        given = tuple(
+        sql, given = self._statement(values, connection)
+        return self._load(connection, as_sql=lambda: (sql, given))
+
+    async def alist(self, **values: Any) -> list[M]:
+        """The same on an event loop, and without a thread where the database has connections for loops."""
+        connections_of_loop = loop_connections(self._queryset.db)
+        if connections_of_loop is None or "_compiled" not in vars(self):  # to compile it may take asking the database
+            return await database_sync_to_async(self.__call__)(**values)
+        connection = connections_of_loop.django
+        rows = await connections_of_loop.fetch(*self._statement(values, connection))
+        return self._load(connection, execute_sql=lambda **_: [rows])
+
+    def _statement(self, values: dict[str, Any], connection: Any) -> tuple[str, tuple[Any, ...]]:
+        _, sql, parameters = self._compiled
+        given = (
             one.output_field.get_db_prep_value(values[one.name], connection) if isinstance(one, Given) else one
             for one in parameters
         )
-        compiler = copy(compiled)
+        return sql, tuple(given)
+
+    def _load(self, connection: Any, **own: Any) -> list[M]:
+        """The objects, by a compiler with methods of its `own`."""
+        compiler = copy(self._compiled[0])
         compiler.connection = connection  # this thread's
-        compiler.as_sql = lambda: (sql, given)
+        vars(compiler).update(own)
         return list(ModelIterable(_Asked(self._queryset, compiler)))  # type: ignore[arg-type]
 
 

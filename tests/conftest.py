@@ -14,6 +14,7 @@ from django.db import connection, connections
 from pytest_django import DjangoDbBlocker, Settings
 
 from apps.accounts.services import create_verified_addresses
+from apps.loop_connections import close_abandoned
 from apps.profiles.services import update_profile
 from apps.users.models import User
 from config import closing
@@ -88,8 +89,9 @@ def _unanswered_closes() -> Iterator[None]:
 
 @pytest.fixture
 def transactional_db(transactional_db: None) -> Iterator[None]:
-    """pytest-django's, and it gives back the connection of the thread in which async tests ask the database."""
+    """pytest-django's, and it gives back the connections by which async tests ask the database."""
     yield
+    close_abandoned()
     SyncToAsync.single_thread_executor.submit(connections.close_all).result()
 
 

@@ -6,7 +6,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import CharField, DateTimeField
 from django.utils import timezone
 
-from apps.accounts.services import find_account
+from apps.accounts.services import afind_account, find_account
 from apps.compiled import Compiled, Given
 from apps.users.models import User
 
@@ -17,14 +17,26 @@ _sessions = Compiled(
 
 class SessionStore(db.SessionStore):
     def _get_session_from_db(self) -> Session | None:
-        for session in _sessions(key=self.session_key, now=timezone.now()):
-            return session
-        self._session_key = None
-        return None
+        return self._found(_sessions(key=self.session_key, now=timezone.now()))
+
+    async def _aget_session_from_db(self) -> Session | None:
+        return self._found(await _sessions.alist(key=self.session_key, now=timezone.now()))
+
+    def _found(self, sessions: list[Session]) -> Session | None:
+        if not sessions:
+            self._session_key = None
+            return None
+        return sessions[0]
 
 
 class AuthenticationBackend(auth_backends.AuthenticationBackend):
+    """Gives a user with all that showing the account takes: nearly each request does."""
+
     def get_user(self, user_id: int) -> User | None:
-        """With all that showing the account takes: nearly each request does."""
-        user = find_account(user_id)
+        return self._if_allowed(find_account(user_id))
+
+    async def aget_user(self, user_id: int) -> User | None:
+        return self._if_allowed(await afind_account(user_id))
+
+    def _if_allowed(self, user: User | None) -> User | None:
         return user if user and self.user_can_authenticate(user) else None

@@ -55,8 +55,8 @@ class Query:
     async def me(self, info: Info) -> UserType | None:
         user = await info.context.visitor_or_user()
         if user is None or (info.context.http_request and services.is_account(user)):  # loaded for this very request
-            return user  # type: ignore[return-value]
-        return await services.aaccount_of(user)
+            return user  # type: ignore[return-value]  # the type's fields are the model's
+        return await services.aaccount_of(user)  # type: ignore[return-value]
 
     @strawberry.field
     async def email_addresses(self, info: Info) -> list[EmailAddressType]:

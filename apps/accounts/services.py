@@ -72,9 +72,18 @@ def account_of(user: User) -> User:
     return account
 
 
+async def aaccount_of(user: User) -> User:
+    account = await afind_account(user.pk)
+    return account if account and is_account(account) else await database_sync_to_async(account_of)(user)
+
+
 def find_account(user_id: int) -> User | None:
     """As `account_of`, but that a user may have come into being without a profile."""
     return next(iter(_accounts(pk=user_id)), None)
+
+
+async def afind_account(user_id: int) -> User | None:
+    return next(iter(await _accounts.alist(pk=user_id)), None)
 
 
 def is_account(user: User) -> bool:
@@ -294,7 +303,6 @@ def delete_account(request: HttpRequest, password: str) -> None:
     logout(request)
 
 
-aaccount_of = database_sync_to_async(account_of)
 asign_up = database_sync_to_async(sign_up)
 alog_in = database_sync_to_async(log_in)
 aauthenticate_mfa = database_sync_to_async(authenticate_mfa)

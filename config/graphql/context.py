@@ -2,11 +2,8 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import Any, cast
 
-from channels.db import database_sync_to_async
 from django.http import HttpRequest
-from django.utils.functional import LazyObject
 
 from apps.errors import Unauthenticated
 from apps.users.models import User
@@ -41,14 +38,10 @@ class HttpContext(DoorContext):
             return self._user
 
 
-@database_sync_to_async
-def _load_user(request: HttpRequest) -> User | None:
-    """The session and its user in one visit to a thread; with `request.auser()` it would be two."""
-    user: Any = request.user
-    if not user.is_authenticated:
-        return None
-    # Itself, without the wrapper by which Django loads it on touch: now it is loaded.
-    return cast(User, user._wrapped if isinstance(user, LazyObject) else user)
+async def _load_user(request: HttpRequest) -> User | None:
+    user = await request.auser()
+    request._cached_user = user  # type: ignore[attr-defined]  # what `request.user` would load once more
+    return user if isinstance(user, User) else None
 
 
 class WebSocketContext(DoorContext):

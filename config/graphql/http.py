@@ -145,9 +145,17 @@ def _too_large() -> Refused:
 
 
 def _answer(request: HttpRequest, body: dict[str, Any], status: HTTPStatus) -> HttpResponse:
-    get_token(request)  # sets the cookie if there is none yet, so that a client can begin with any request
+    _renew_csrf_cookie(request)  # or sets it if there is none yet, so that a client can begin with any request
     media_type = _media_type(request) or JSON
     return HttpResponse(json.dumps(body, separators=(",", ":")), f"{media_type}; charset=utf-8", status)
+
+
+def _renew_csrf_cookie(request: HttpRequest) -> None:
+    """What Django does where a template writes the token, but without making that token: nobody reads it."""
+    if "CSRF_COOKIE" in request.META:
+        request.META["CSRF_COOKIE_NEEDS_UPDATE"] = True
+    else:
+        get_token(request)
 
 
 def refuse(request: HttpRequest, message: str, status: HTTPStatus, code: str = "BAD_USER_INPUT") -> HttpResponse:

@@ -4,15 +4,13 @@ import asyncio
 import json
 import logging
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from typing import NamedTuple, cast
 from weakref import WeakKeyDictionary
 
-from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.contrib.auth import get_user
+from django.contrib.auth import aget_user
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.http import HttpRequest
@@ -24,9 +22,6 @@ from config.shutdown import Socket
 logger = logging.getLogger(__name__)
 
 FORBIDDEN = 4403
-HANDSHAKE_THREADS = 2
-"""In the one that sockets share, a handshake would wait until all that others ask is answered. No more than these, so
-that requests have their connections to the database however many sockets come at once."""
 
 
 class SignIn(NamedTuple):
@@ -38,21 +33,19 @@ class SignIn(NamedTuple):
     """As it is stored. The hash in the session, which was compared when the socket was opened, is made of it."""
 
 
-def _signed_in(session_key: str) -> User | None:
+async def asigned_in(session_key: str) -> User | None:
     """Whoever is signed in in that session, by Django's own checks."""
     request = HttpRequest()
     request.session = session = _sessions()(session_key)
     # Where the hash was made with a former SECRET_KEY, Django would give the session a new key. Nobody can tell the
     # client so here; it learns its new one at its next request.
-    session.cycle_key = lambda: None  # type: ignore[method-assign]
-    try:
-        user = get_user(request)
-    finally:
-        connection.close()
+    session.acycle_key = _stay  # type: ignore[method-assign]
+    user = await aget_user(request)
     return user if isinstance(user, User) else None
 
 
-asigned_in = sync_to_async(_signed_in, thread_sensitive=False, executor=ThreadPoolExecutor(HANDSHAKE_THREADS))
+async def _stay() -> None:
+    pass
 
 
 def _sessions() -> type[SessionStore]:

@@ -15,6 +15,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 import pytest
+from asgiref.sync import async_to_sync
 from channels.db import database_sync_to_async
 from channels.layers import channel_layers
 from django.conf import settings
@@ -32,9 +33,9 @@ from apps.notifications.kinds import Announcement
 from apps.notifications.models import Inbox, Notification, NotificationQuerySet
 from apps.notifications.retention import purge
 from apps.notifications.services import (
+    alist_notifications,
     anotify,
     archive,
-    list_notifications,
     mark_all_read,
     mark_read,
     mark_unread,
@@ -276,7 +277,7 @@ class Story(RuleBasedStateMachine):
     def subscribe(self, number: int, cursor: str, joining: str) -> None:
         client = self.absent()[number % len(self.absent())]
         if cursor == "a page's":
-            page = list_notifications(client.user, NotificationQuerySet.all, first=1_000, before=None)
+            page = async_to_sync(alist_notifications)(client.user, NotificationQuerySet.all, first=1_000, before=None)
             client.begin(page.sequence, page.notifications)
         elif cursor != "its own":
             client.begin(0 if cursor == "0" else None)

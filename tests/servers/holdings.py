@@ -23,8 +23,8 @@ KEPT = Counter({"RedisSingleShardConnection._do_receiving": 1})
 """Tasks that a process keeps once it has had them. This one listens to Redis."""
 IN_POOLS = re.compile(r"(asyncio|ThreadPoolExecutor|pool|request)[-_]|background$")
 """Names of threads whose number has a bound, and may grow to that."""
-POOL = 10
-"""Connections that a process may keep to PostgreSQL."""
+POOL = 2 * 10
+"""Connections that a process may keep to PostgreSQL: for threads, and for its event loop."""
 
 
 @dataclass

@@ -57,7 +57,7 @@ async def test_the_api(api: ApiFor, alice: User) -> None:
     client = await api(alice)
     await client.csrf_headers()
     with connections_taken() as taken:
-        assert (await client.data("{ me { email } unreadCount }"))["me"]
+        assert (await client.data("{ me { email } notificationPreferences { kind } }"))["me"]
     assert taken
     assert [one for one in taken if one.connection is not None] == []
 
@@ -119,12 +119,13 @@ def restart(alice: User) -> Callable[[], None]:
 async def test_a_database_that_was_restarted(
     api: ApiFor, alice: User, restart: Callable[[], None], checked: list[object]
 ) -> None:
-    """The pool's connections are broken, and no request fails by that. As long as they work, nobody asks."""
+    """Those of the pool, and the event loop's own, are broken, and no request fails by that. As long as they work,
+    nobody asks."""
     client = await api(alice)
-    await client.data("{ unreadCount }")
+    await client.data("{ notificationPreferences { kind } }")
     assert checked == []
     await sync_to_async(restart)()
-    assert await client.data("{ me { email } unreadCount }")
+    assert await client.data("{ me { email } notificationPreferences { kind } }")
     assert checked
 
 

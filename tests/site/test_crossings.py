@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 from asgiref.sync import SyncToAsync
+from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from apps.accounts import activity
+from apps.loop_connections import LoopConnections
 from apps.notifications.kinds import Announcement
 from apps.notifications.services import anotify
 from apps.users.models import User
@@ -21,8 +23,8 @@ QUERY = """{
 }"""
 STATEMENTS = 4
 """The session, whose account it is, its notifications, how many are unread."""
-CROSSINGS = 3
-"""Who it is, and each of the fields but `me`, which that has answered."""
+CROSSINGS = 0 if connection.vendor == "postgresql" else STATEMENTS
+"""The event loop has connections to PostgreSQL of its own. SQLite is asked in a thread."""
 
 
 class Counts:
@@ -40,11 +42,16 @@ class Counts:
 def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
     """Of the whole process, from here on."""
     counts = Counts()
-    execute, cross, start = CursorWrapper.execute, SyncToAsync.__call__, threading.Thread.start
+    execute, fetch = CursorWrapper.execute, LoopConnections.fetch
+    cross, start = SyncToAsync.__call__, threading.Thread.start
 
     def note_statement(cursor: CursorWrapper, sql: str, params: Any = None) -> Any:
         counts.statements.append(str(sql))
         return execute(cursor, sql, params)
+
+    async def note_fetch(connections: LoopConnections, sql: str, parameters: Any) -> Any:
+        counts.statements.append(sql)
+        return await fetch(connections, sql, parameters)
 
     async def note_crossing(function: Any, *args: Any, **kwargs: Any) -> Any:
         counts.crossings.append(function.__qualname__)
@@ -55,6 +62,7 @@ def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
         start(thread)
 
     monkeypatch.setattr(CursorWrapper, "execute", note_statement)
+    monkeypatch.setattr(LoopConnections, "fetch", note_fetch)
     monkeypatch.setattr(SyncToAsync, "__call__", note_crossing)
     monkeypatch.setattr(threading.Thread, "start", note_thread)
     return counts
