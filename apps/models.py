@@ -41,7 +41,7 @@ class Model(models.Model):
     ) -> Self:
         """As Django's, but that it is made as unpickling would make it: the constructor takes five times as long."""
         is_whole = len(values) == len(cls._meta.concrete_fields)
-        if not is_whole or not _is_plain(cls) or pre_init.has_listeners(cls) or post_init.has_listeners(cls):
+        if not is_whole or not _is_plain(cls) or _is_heard(cls):
             return super().from_db(db, field_names, values, fetch_mode=fetch_mode)
         loaded = cls.__new__(cls)
         loaded.__dict__.update(zip(field_names, values, strict=True))
@@ -59,3 +59,8 @@ def _is_plain(model: type[models.Model]) -> bool:
         and model.__setattr__ is models.Model.__setattr__
         and columns <= {DeferredAttribute, ForeignKeyDeferredAttribute}
     )
+
+
+def _is_heard(model: type[models.Model]) -> bool:
+    """Whether somebody wants to know of each object that is made."""
+    return any(signal.receivers and signal.has_listeners(model) for signal in (pre_init, post_init))
