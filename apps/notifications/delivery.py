@@ -134,6 +134,11 @@ async def follow(user_id: int, after: int | None) -> AsyncGenerator[InboxChange]
         hub.discard(subscription)
 
 
+async def _receive(layer: Any, channel: str) -> list[dict[str, Any]]:
+    """What has arrived, as soon as there is something."""
+    return await layer.receive_many(channel) if hasattr(layer, "receive_many") else [await layer.receive(channel)]
+
+
 class Hub:
     """What a process's subscriptions share: a place in the channel layer, one poll, the queue of what to publish."""
 
@@ -206,19 +211,23 @@ class Hub:
         layer = get_channel_layer()
         while True:
             try:
-                message = await layer.receive(channel)
+                messages = await _receive(layer, channel)
             except Exception as error:
                 logger.warning("Could not receive from the channel layer, polling until it is back: %r", error)
                 self._listener = None
                 self._joined.clear()
                 return
-            try:
-                change = unpack(message)
-            except (KeyError, TypeError, ValueError):  # from a process of another version, in the midst of a deployment
-                logger.exception("Could not read a message, subscribers will poll")
-                continue
-            for subscription in self._subscriptions.get(change.user_id, ()):
-                subscription.offer(change)
+            for message in messages:
+                self._hand_out(message)
+
+    def _hand_out(self, message: dict[str, Any]) -> None:
+        try:
+            change = unpack(message)
+        except (KeyError, TypeError, ValueError):  # from a process of another version, in the midst of a deployment
+            logger.exception("Could not read a message, subscribers will poll")
+            return
+        for subscription in self._subscriptions.get(change.user_id, ()):
+            subscription.offer(change)
 
     async def _poll(self) -> None:
         upkeep = None

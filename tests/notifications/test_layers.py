@@ -8,7 +8,7 @@ from django.conf import settings
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from apps.notifications.layers import RedisPubSubChannelLayer
+from apps.notifications.layers import MAX_AT_ONCE, RedisPubSubChannelLayer
 
 needs_redis = pytest.mark.skipif(not settings.REDIS_URL, reason="REDIS_URL is not set")
 
@@ -30,6 +30,55 @@ async def test_it_works(with_loop: bool) -> None:
             assert [await layer.receive(channel) for _ in range(100)] == [
                 message for to, message in messages if to == group
             ]
+    await layer.flush()
+
+
+@needs_redis
+async def test_what_has_arrived_comes_together_and_not_too_much_of_it() -> None:
+    layer = RedisPubSubChannelLayer(hosts=[settings.REDIS_URL], prefix=uuid4().hex)
+    channel = await layer.new_channel()
+    await layer.group_add("one", channel)
+    messages = [{"type": "test", "number": number} for number in range(1_000)]
+    await asyncio.to_thread(layer.group_send_many_now, [("one", message) for message in messages], seconds=5)
+    received: list[list[dict[str, object]]] = []
+    async with asyncio.timeout(5):
+        while sum(map(len, received)) < len(messages):
+            received.append(await layer.receive_many(channel))
+    assert [message for some in received for message in some] == messages
+    assert max(map(len, received)) <= MAX_AT_ONCE
+    assert len(received) <= 100  # by far not one at a time
+    await layer.flush()
+
+
+@needs_redis
+async def test_a_connection_that_redis_closed_is_replaced() -> None:
+    name = uuid4().hex
+    layer = RedisPubSubChannelLayer(hosts=[{"address": settings.REDIS_URL, "client_name": name}], prefix=name)
+    channel = await layer.new_channel()
+    await layer.group_add("one", channel)
+
+    received: list[int] = []
+
+    async def receive() -> None:
+        while True:
+            received.append((await layer.receive(channel))["number"])
+
+    async def send_until_received(number: int) -> None:
+        async with asyncio.timeout(5):
+            while number not in received:  # what is sent before it is connected again is lost
+                await layer.group_send("one", {"type": "test", "number": number})
+                await asyncio.wait([receiving], timeout=0.05)
+
+    receiving = asyncio.create_task(receive())
+    with Redis.from_url(settings.REDIS_URL) as administrator:
+        for number in range(2):
+            await send_until_received(number)
+            of_layer = [client for client in administrator.client_list() if client["name"] == name]
+            (receiver,) = [client for client in of_layer if client["sub"] != "0"]
+            administrator.client_kill_filter(_id=receiver["id"])
+    await send_until_received(2)
+    receiving.cancel()
+    await asyncio.wait([receiving])
     await layer.flush()
 
 

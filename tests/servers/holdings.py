@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.servers.conftest import Served
 
 LISTENING = "0A"
-KEPT = Counter({"RedisSingleShardConnection._do_receiving": 1})
+KEPT = Counter({"_Connection._do_receiving": 1})
 """Tasks that a process keeps once it has had them. This one listens to Redis."""
 IN_POOLS = re.compile(r"(asyncio|ThreadPoolExecutor|pool|request)[-_]|background$")
 """Names of threads whose number has a bound, and may grow to that."""
