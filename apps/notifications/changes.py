@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import reduce
+from functools import lru_cache, reduce
 from itertools import batched
 from operator import or_
 from typing import Any
@@ -23,6 +23,8 @@ PAGE = 100
 """Notifications in one `InboxChange`."""
 MAX_NEWS = 20
 """Changes of one inbox that `read_news` reads along with those of all the others."""
+ALIKE = 16
+"""Of so many that came last it is remembered what they hold."""
 STANDING = f"SELECT sequence, unread, floor FROM {Inbox._meta.db_table} WHERE user_id = %s"  # noqa: S608 - no input in it
 """Each subscription begins with it, and finding words for it takes Django longer than the database takes to answer."""
 
@@ -122,20 +124,20 @@ def _behind(positions: Mapping[int, int]) -> Iterable[Inbox]:
 
 def pack(change: InboxChange) -> dict[str, Any]:
     """The change as the channel layer carries it: complete, so that showing it asks the database nothing."""
-    notifications = change.notifications
+    carried = change.notifications
     return {
         "type": "inbox.changed",
         "user_id": change.user_id,
         "after": change.after,
         "sequence": change.sequence,
         "unread_count": change.unread_count,
-        "notifications": None if notifications is None else [_pack_notification(one) for one in notifications],
+        "notifications": carried and [(one.pk, one.sequence, _pack_content(one)) for one in carried],
     }
 
 
 def pack_alike(notification: Notification, entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
     """As `pack` does it, for inboxes that all got one like that `notification`: what they share is packed once."""
-    shared = _pack_notification(notification)
+    shared = _pack_content(notification)
     for pk, user_id, sequence, unread in entries:
         yield {
             "type": "inbox.changed",
@@ -143,46 +145,52 @@ def pack_alike(notification: Notification, entries: Iterable[Entry]) -> Iterator
             "after": sequence - 1,
             "sequence": sequence,
             "unread_count": unread,
-            "notifications": [{**shared, "id": pk, "recipient_id": user_id, "sequence": sequence}],
+            "notifications": [(pk, sequence, shared)],
         }
 
 
-def _pack_notification(notification: Notification) -> dict[str, Any]:
+def _pack_content(notification: Notification) -> str:
+    """All but whose it is. As text, by which it is known again: of a broadcast it is unpacked once in each process."""
     actor = notification.actor
-    return {
-        "id": notification.pk,
-        "recipient_id": notification.recipient_id,
-        "sequence": notification.sequence,
-        "kind": notification.kind,
-        "data": notification.data,
-        "actor": None if actor is None else [actor.pk, actor.display_name, actor.bio, actor.avatar],
-        "created_at": notification.created_at.isoformat(),
-        "read_at": notification.read_at and notification.read_at.isoformat(),
-        "archived_at": notification.archived_at and notification.archived_at.isoformat(),
-    }
+    return json.dumps(
+        {
+            "kind": notification.kind,
+            "data": notification.data,
+            "actor": None if actor is None else [actor.pk, actor.display_name, actor.bio, actor.avatar],
+            "created_at": notification.created_at.isoformat(),
+            "read_at": notification.read_at and notification.read_at.isoformat(),
+            "archived_at": notification.archived_at and notification.archived_at.isoformat(),
+        }
+    )
 
 
 def unpack(message: dict[str, Any]) -> InboxChange:
     """The change as it was packed. Raises `KeyError`, `TypeError` or `ValueError` for what no `pack` of ours made."""
-    packed = message["notifications"]
+    packed, user_id = message["notifications"], message["user_id"]
     return InboxChange(
-        user_id=message["user_id"],
+        user_id=user_id,
         after=message["after"],
         sequence=message["sequence"],
         unread_count=message["unread_count"],
-        notifications=None if packed is None else [_unpack_notification(one) for one in packed],
+        notifications=None if packed is None else [_unpack_notification(user_id, *one) for one in packed],
     )
 
 
-def _unpack_notification(packed: dict[str, Any]) -> Notification:
+def _unpack_notification(user_id: int, pk: int, sequence: int, content: str) -> Notification:
+    shared, actor = _unpack_content(content)
+    columns = {"id": pk, "recipient_id": user_id, "sequence": sequence, **shared}
+    return _loaded(Notification, columns, {"actor": actor})
+
+
+@lru_cache(maxsize=ALIKE)
+def _unpack_content(content: str) -> tuple[dict[str, Any], Profile | None]:
+    """The columns, and the actor. Both are for reading: they may be part of many notifications."""
+    packed = json.loads(content)
     actor_id = actor = None
     if packed["actor"] is not None:
         actor_id, display_name, bio, avatar = packed["actor"]
         actor = _loaded(Profile, {"user_id": actor_id, "display_name": display_name, "bio": bio, "avatar": avatar}, {})
     columns = {
-        "id": packed["id"],
-        "recipient_id": packed["recipient_id"],
-        "sequence": packed["sequence"],
         "kind": packed["kind"],
         "data": packed["data"],
         "actor_id": actor_id,
@@ -190,7 +198,7 @@ def _unpack_notification(packed: dict[str, Any]) -> Notification:
         "read_at": _time(packed["read_at"]),
         "archived_at": _time(packed["archived_at"]),
     }
-    return _loaded(Notification, columns, {"actor": actor})
+    return columns, actor
 
 
 def _time(packed: str | None) -> datetime | None:
