@@ -63,11 +63,15 @@ class _Socket:
             await self._closed.wait()
         return {"type": "websocket.disconnect", "code": self._close.get("code", 1000)}
 
-    async def send(self, message: Message) -> None:
-        if message["type"] != "websocket.close":
-            self._is_open |= message["type"] == "websocket.accept"
-            await self._send(message)
-            return
+    def send(self, message: Message) -> Awaitable[None]:
+        match message["type"]:
+            case "websocket.close":
+                return self._send_close(message)
+            case "websocket.accept":
+                self._is_open = True
+        return self._send(message)
+
+    async def _send_close(self, message: Message) -> None:
         self._close = message
         closed = self._closed = self._closed or asyncio.Event()
         if self._reader:

@@ -49,9 +49,13 @@ class Window:
             raise TimeoutError
         self._replied += count
 
+    @property
+    def is_full(self) -> bool:
+        return self._sent - self._arrived >= WINDOW
+
     async def room(self) -> None:
         """Waits until there is room for more. Raises `TimeoutError` for a client that does not answer."""
-        while self._sent - self._arrived >= WINDOW:
+        while self.is_full:
             self._room = room = self._room or asyncio.Event()
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await room.wait()

@@ -19,6 +19,7 @@ from strawberry.types.execution import ExecutionResult
 from apps.users.models import User
 from config.graphql.context import WebSocketContext
 from config.graphql.errors import error_response, failure, response
+from config.graphql.events import Events
 from config.graphql.flow import Allowance, Window
 from config.graphql.parameters import Malformed, Parameters, read_json
 from config.graphql.sign_ins import SignIn, asigned_in, watch
@@ -56,6 +57,9 @@ TIMEOUT = 4408
 SUBSCRIBER_ALREADY_EXISTS = 4409
 TOO_MANY_REQUESTS = 4429
 INTERNAL_ERROR = 4500
+
+GONE = suppress(OSError)
+"""The client has, as the next event that is received will say."""
 
 write_json = json.JSONEncoder(separators=(",", ":")).encode
 _sockets: Counter[int | None] = Counter()
@@ -203,7 +207,9 @@ class Socket:
 
     async def _execute(self, operation: str, parameters: Parameters) -> None:
         last: dict[str, Any] = {"type": "complete"}
+        begin = f'{{"id":{write_json(operation)},"type":"next","payload":'
         try:
+            events = Events()
             results = await schema.stream(
                 parameters.query,
                 variable_values=parameters.variables,
@@ -216,17 +222,20 @@ class Socket:
                     if "data" not in payload:
                         last = {"type": "error", "payload": payload["errors"]}
                         break
-                    await self._send({"id": operation, "type": "next", "payload": payload})
+                    await self._send(f"{begin}{write_json(payload)}}}")
+                    while (data := await events.next_data()) is not None:
+                        await self._send(f'{begin}{{"data":{write_json(data)}}}}}')
         except Exception as error:
             last = {"type": "error", "payload": response(failure(error))["errors"]}
-        await self._send({"id": operation} | last, is_last=True)
-
-    async def _send(self, message: dict[str, Any], *, is_last: bool = False) -> None:
-        """Waits for room, as what an operation sends can. After its last message an operation's id is free."""
         await self._room()
-        if is_last:
-            self._operations.pop(message["id"], None)
-        await self._write(message)
+        self._operations.pop(operation, None)  # after its last message its id is free
+        await self._write(write_json({"id": operation} | last))
+
+    async def _send(self, text: str) -> None:
+        """Waits for room, as what an operation sends can."""
+        if self._window.is_full:
+            await self._room()
+        await self._write(text)
 
     async def _room(self) -> None:
         try:
@@ -239,21 +248,20 @@ class Socket:
             await self._emit({"type": "websocket.send", "text": '{"type":"ping"}'})
 
     async def _emit(self, event: Message) -> None:
-        with suppress(OSError):  # the client has gone, as the next event that is received will say
+        with GONE:
             await self._send_to_server(event)
 
     async def _reply(self, message: dict[str, Any]) -> None:
         """Does not wait, as this is for the one who also reads the client's answers."""
-        size = await self._write(message)
+        size = await self._write(write_json(message))
         try:
             self._window.reply(size)
         except TimeoutError as error:
             raise Closed(TIMEOUT, "No pong") from error
 
-    async def _write(self, message: dict[str, Any]) -> int:
+    async def _write(self, text: str) -> int:
         if self._closed:  # after the close comes nothing
             return 0
-        text = write_json(message)
         self._window.sending(len(text))
         is_time_to_ask = self._window.is_time_to_ask()
         await self._emit({"type": "websocket.send", "text": text})

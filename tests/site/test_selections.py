@@ -21,6 +21,7 @@ import strawberry
 from django.utils.safestring import SafeString
 from graphql import (
     DocumentNode,
+    ExecutionResult,
     Undefined,
     get_named_type,
     parse,
@@ -44,6 +45,7 @@ from apps.notifications.types import NotificationType
 from apps.profiles.models import Profile
 from apps.users.models import User
 from config.graphql.documents import Document, Documents
+from config.graphql.events import Events
 from config.graphql.events import EventsExecutor as Executor
 from tests.conftest import ApiFor, SocketFor
 
@@ -624,9 +626,15 @@ async def test_an_extension_that_sees_each_field_sees_each_field(executed: list[
 
 
 async def events(text: str, items: list[Any], *, compiled: bool) -> list[Answer]:
+    """As the WebSocket door takes them."""
     document = kept(text) if compiled else parse(text)
+    events, answers = Events(), []
     subscribed: Any = subscribe(planted._schema, document, context_value={"items": items}, executor_class=Executor)
-    return [Answer.of(result) async for result in await subscribed]
+    async for result in await subscribed:
+        answers.append(Answer.of(result))
+        while (data := await events.next_data()) is not None:
+            answers.append(Answer.of(ExecutionResult(data)))
+    return answers
 
 
 CHANGED = "subscription { news: changed { text number child { children { text } } } }"
@@ -668,10 +676,11 @@ async def test_a_stream_that_fails_fails_alike() -> None:
 
 async def test_a_closed_stream_closes_its_source() -> None:
     context: dict[str, Any] = {"items": [item("first"), item("second"), item("third")], "closed": []}
+    events = Events()
     subscribed: Any = subscribe(planted._schema, kept(CHANGED), context_value=context, executor_class=Executor)
     stream = await subscribed
     await anext(stream)
-    await anext(stream)
+    assert await events.next_data()
     assert not context["closed"]
     await stream.aclose()
     assert context["closed"] == [True]
