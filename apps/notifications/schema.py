@@ -5,7 +5,7 @@ import strawberry
 import strawberry_django
 from strawberry import relay
 
-from apps.notifications import services
+from apps.notifications import changes, services
 from apps.notifications.delivery import follow
 from apps.notifications.types import (
     InboxChangeType,
@@ -47,7 +47,7 @@ class Query:
     )
     async def inbox(self, info: Info, after: int | None = None) -> InboxChangeType:
         user = await info.context.user()
-        return InboxChangeType.of(await services.aread_changes(user.pk, after))
+        return InboxChangeType.of(await changes.aread_changes(user.pk, after))
 
     @strawberry.field
     async def notification_preferences(self, info: Info) -> list[NotificationPreferenceType]:

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 
 from apps.compiled import Compiled, Given
 from apps.notifications import delivery
-from apps.notifications.changes import BadCursor, InboxChange, pack, pack_alike, read_changes
+from apps.notifications.changes import BadCursor, InboxChange, aread_inbox, pack, pack_alike, read_inbox
 from apps.notifications.kinds import Channel, NotificationKind, all_kinds, get_kind
 from apps.notifications.models import Inbox, Notification, NotificationPreference, NotificationQuerySet
 from apps.notifications.writing import ensure_inboxes, insert_for, lock_existing
@@ -174,19 +174,12 @@ class NotificationPage:
     has_next: bool
 
 
-_inboxes = Compiled(lambda: Inbox.objects.filter(pk=Given("user", BigIntegerField())))
-
-
 def unread_count(user: User) -> int:
-    return _standing(_inboxes(user=user.pk)).unread
+    return read_inbox(user.pk).unread
 
 
 async def aunread_count(user: User) -> int:
-    return _standing(await _inboxes.alist(user=user.pk)).unread
-
-
-def _standing(inboxes: list[Inbox]) -> Inbox:
-    return inboxes[0] if inboxes else Inbox()
+    return (await aread_inbox(user.pk)).unread
 
 
 type Narrow = Callable[[NotificationQuerySet], NotificationQuerySet]
@@ -206,7 +199,7 @@ async def alist_notifications(user: User, narrow: Narrow, first: int, before: in
     if page:
         sequence: int = page[0].inbox_sequence  # type: ignore[attr-defined]  # as `_newest_first` adds it
     else:
-        sequence = _standing(await _inboxes.alist(user=user.pk)).sequence
+        sequence = (await aread_inbox(user.pk)).sequence
         page = await pages.alist(**values)
     return NotificationPage(sequence=sequence, notifications=page[:first], has_next=len(page) > first)
 
@@ -285,7 +278,6 @@ amark_read = database_sync_to_async(mark_read)
 amark_unread = database_sync_to_async(mark_unread)
 amark_all_read = database_sync_to_async(mark_all_read)
 aarchive = database_sync_to_async(archive)
-aread_changes = database_sync_to_async(read_changes)
 aget_notification = database_sync_to_async(get_notification)
 alist_preferences = database_sync_to_async(list_preferences)
 aset_preference = database_sync_to_async(set_preference)

@@ -3,18 +3,15 @@
 import asyncio
 import logging
 
-from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from apps.notifications.changes import InboxChange, read_changes
+from apps.notifications.changes import InboxChange, aread_changes
 
 logger = logging.getLogger(__name__)
 
 MAX_PENDING = 16
 """Changes that wait for one slow subscription. Past that it forgets them, and reads the table when it gets there."""
-
-aread_changes = database_sync_to_async(read_changes)
 
 
 class Subscription:

@@ -12,10 +12,10 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
+from selectors import DefaultSelector
 from typing import Any, NamedTuple
 
 import pytest
-from asgiref.sync import async_to_sync
 from channels.db import database_sync_to_async
 from channels.layers import channel_layers
 from django.conf import settings
@@ -102,7 +102,9 @@ class Loop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._ahead = 0.0
         self._jobs: set[asyncio.Future[Any]] = set()
-        super().__init__()
+        self._sockets = DefaultSelector()
+        super().__init__(self._sockets)
+        self._own_sockets = len(self._sockets.get_map())
 
     def time(self) -> float:
         return super().time() + self._ahead
@@ -123,9 +125,10 @@ class Loop(asyncio.SelectorEventLoop):
         while True:
             for _ in range(20):  # more than there are callbacks between one job and the next
                 await asyncio.sleep(0)
-            if not self._jobs:
+            if self._jobs:
+                await asyncio.wait(self._jobs)
+            elif len(self._sockets.get_map()) == self._own_sockets:
                 return
-            await asyncio.wait(self._jobs)
 
 
 class State(NamedTuple):
@@ -277,7 +280,7 @@ class Story(RuleBasedStateMachine):
     def subscribe(self, number: int, cursor: str, joining: str) -> None:
         client = self.absent()[number % len(self.absent())]
         if cursor == "a page's":
-            page = async_to_sync(alist_notifications)(client.user, NotificationQuerySet.all, first=1_000, before=None)
+            page = self.runner.run(alist_notifications(client.user, NotificationQuerySet.all, 1_000, None))
             client.begin(page.sequence, page.notifications)
         elif cursor != "its own":
             client.begin(0 if cursor == "0" else None)
