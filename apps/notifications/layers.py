@@ -25,6 +25,8 @@ MAX_AT_ONCE = 100
 """Messages that are received before the event loop has its turn."""
 READ_SECONDS = 1.0
 """How long messages are read by themselves, before redis-py has a look at the connection."""
+FOR_EVER = {"timeout": math.inf, "disconnect_on_error": False, "push_request": True}
+"""As redis-py itself reads what is published. By protocol 3 that is a push, which it gives only to who requests it."""
 
 
 class RedisPubSubChannelLayer(pubsub.RedisPubSubChannelLayer):
@@ -142,7 +144,7 @@ class _Connection(pubsub.RedisSingleShardConnection):
             async with asyncio.timeout(READ_SECONDS):
                 while True:
                     for _ in range(MAX_AT_ONCE):
-                        match await pubsub.connection.read_response(timeout=math.inf, disconnect_on_error=False):
+                        match await pubsub.connection.read_response(**FOR_EVER):
                             case [b"message", channel, data]:
                                 self._receive_message({"channel": channel, "data": data})
                             case other:

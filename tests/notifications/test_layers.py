@@ -34,8 +34,10 @@ async def test_it_works(with_loop: bool) -> None:
 
 
 @needs_redis
-async def test_what_has_arrived_comes_together_and_not_too_much_of_it() -> None:
-    layer = RedisPubSubChannelLayer(hosts=[settings.REDIS_URL], prefix=uuid4().hex)
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_what_has_arrived_comes_together_and_not_too_much_of_it(protocol: int) -> None:
+    host = {"address": settings.REDIS_URL, "protocol": protocol}
+    layer = RedisPubSubChannelLayer(hosts=[host], prefix=uuid4().hex)
     channel = await layer.new_channel()
     await layer.group_add("one", channel)
     messages = [{"type": "test", "number": number} for number in range(1_000)]
