@@ -51,7 +51,7 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             receive = limit_body(scope, receive)
         scope["headers"] = readable(scope["headers"])
-        with shutdown.under_way():
+        with shutdown.under_way:
             # Daphne takes a root path from any client's `Daphne-Root-Path`, and Django builds links with it.
             scope["root_path"] = ""
             await by_protocol(scope, receive, send)

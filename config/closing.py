@@ -40,6 +40,8 @@ def closable(application: Application) -> Application:
 
 
 class _Socket:
+    __slots__ = ("_close", "_closed", "_cuts_at_close", "_is_open", "_reader", "_receive", "_send")
+
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send

@@ -9,8 +9,7 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -32,12 +31,27 @@ class Socket(Protocol):
     async def end(self, code: int, reason: str) -> None: ...
 
 
+class UnderWay:
+    """Requests and sockets: what the end waits for."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.news = asyncio.Event()
+
+    def __enter__(self) -> None:
+        self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.count -= 1
+        if not self.count:
+            self.news.set()
+
+
 class Shutdown:
     def __init__(self) -> None:
         self.begun = False
         self.sockets: set[Socket] = set()
-        self._under_way = 0
-        self._news = asyncio.Event()
+        self.under_way = UnderWay()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._server_handler: Callable[[], Any] = lambda: None
@@ -71,35 +85,24 @@ class Shutdown:
         self._task = asyncio.create_task(self._end())
 
     async def _end(self) -> None:
-        logger.info("Ending: %s under way, %s of them WebSockets", self._under_way, len(self.sockets))
+        logger.info("Ending: %s under way, %s of them WebSockets", self.under_way.count, len(self.sockets))
         await asyncio.sleep(settings.SHUTDOWN_DELAY_SECONDS)
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                while self._under_way:
-                    self._news.clear()
+                while self.under_way.count:
+                    self.under_way.news.clear()
                     closing = [socket.end(self._close_code, "Service restart") for socket in self.sockets]
                     await asyncio.gather(*closing, return_exceptions=True)  # some may have gone by themselves
-                    await self._news.wait()
+                    await self.under_way.news.wait()
         except Exception:
-            logger.exception("Not all came to its end: %s are still under way", self._under_way)
+            logger.exception("Not all came to its end: %s are still under way", self.under_way.count)
         await asyncio.sleep(FLUSH_SECONDS)
         self._server_handler()
-
-    @contextmanager
-    def under_way(self) -> Iterator[None]:
-        """What the end waits for."""
-        self._under_way += 1
-        try:
-            yield
-        finally:
-            self._under_way -= 1
-            if not self._under_way:
-                self._news.set()
 
     def opened(self, socket: Socket) -> None:
         """It is to be closed in the end, which may have come while the socket was being opened."""
         self.sockets.add(socket)
-        self._news.set()
+        self.under_way.news.set()
 
     async def lifespan(self, receive: Any, send: Any) -> None:
         """The server's start and end, for those that tell of them. Daphne does not."""

@@ -17,6 +17,8 @@ MAX_PENDING = 16
 class Subscription:
     """One client's place in an inbox, and what has arrived for it meanwhile."""
 
+    __slots__ = ("_behind", "_news", "_pending", "position", "user_id")
+
     def __init__(self, user_id: int) -> None:
         self.user_id = user_id
         self.position = -1

@@ -40,6 +40,8 @@ class Events:
     Its stream of results is given the first one, and stays responsible for all: to close it closes them.
     """
 
+    __slots__ = ("_compiled", "_executor", "_failure", "_left", "_source")
+
     def __init__(self) -> None:
         self._executor: EventsExecutor | None = None
         self._source: AsyncIterator[Any]

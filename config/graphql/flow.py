@@ -12,6 +12,8 @@ PATIENCE_SECONDS = 30
 class Window:
     """Counts what is sent, and what has arrived: a client reads in order, so its `pong` means all before the `ping`."""
 
+    __slots__ = ("_arrived", "_pinged", "_replied", "_room", "_sent")
+
     def __init__(self) -> None:
         self._sent = 0
         self._arrived = 0
@@ -63,6 +65,8 @@ class Window:
 
 class Allowance:
     """How many messages a client may send: so many at once, and so many a second from then on."""
+
+    __slots__ = ("_at", "_at_once", "_left", "_per_second")
 
     def __init__(self, at_once: int, per_second: int) -> None:
         self._at_once = at_once

@@ -125,7 +125,7 @@ class Socket(ExitStack):
 async def test_a_server_with_a_lifespan_is_one_that_can_say_1012(server_heard: list[int], settings: Settings) -> None:
     settings.SHUTDOWN_DELAY_SECONDS = 0
     shutdown, socket = Shutdown(), Socket()
-    socket.enter_context(shutdown.under_way())
+    socket.enter_context(shutdown.under_way)
     shutdown.opened(socket)
     events = iter(["lifespan.startup", "lifespan.shutdown"])
     sent: list[Any] = []
