@@ -16,6 +16,8 @@ from psycopg.pq import TransactionStatus
 
 SECONDS = 10
 """How long a statement waits for a connection."""
+USUAL_SIZE = 4
+"""Of a pool whose settings name none, as psycopg has it."""
 
 
 class LoopConnections:
@@ -26,7 +28,9 @@ class LoopConnections:
         self.idle: list[AsyncConnection[Any]] = []
         self.django = connections.create_connection(alias)
         """Django's, which never connects: it knows how to, and what values look like."""
-        self._room = asyncio.Semaphore(self.django.settings_dict["OPTIONS"]["pool"]["max_size"])
+        pool = self.django.settings_dict["OPTIONS"]["pool"]
+        size = USUAL_SIZE if pool is True else pool.get("max_size") or pool.get("min_size", USUAL_SIZE)
+        self._room = asyncio.Semaphore(size)
 
     async def fetch(self, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """All rows. Raises Django's errors."""

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import FieldFetchBlocked
-from django.db import connection
-from django.db.models import BigIntegerField, CharField, DateTimeField, Exists, F, OuterRef, QuerySet
+from django.db import DataError, connection
+from django.db.models import BigIntegerField, CharField, DateTimeField, Exists, F, IntegerField, OuterRef, QuerySet
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from apps.compiled import Compiled, Given
 from apps.notifications.kinds import Announcement
 from apps.notifications.models import Notification
-from apps.notifications.services import notify
+from apps.notifications.services import anotify, notify
 from apps.profiles.models import Profile
 from apps.users.models import User
 
@@ -41,6 +41,32 @@ def test_it_works(notified: User, bob: User) -> None:
                 name: getattr(same, name) for name in ("data", "created_at", "sequence", "actor")
             }
     assert len(compiled(user=notified.pk)) == 2
+
+
+async def test_on_an_event_loop(alice: User, bob: User) -> None:
+    """The first time in a thread, and from then on without one on PostgreSQL: always the same."""
+    for title in ("one", "two", "three"):
+        await anotify([alice], Announcement(title=title), actor=bob)
+    compiled = Compiled(lambda: newest(Given("user", PK)))
+    plain = [one async for one in newest(alice)]
+    for _ in range(3):
+        found = await compiled.alist(user=alice.pk)
+        assert found == plain
+        for one, same in zip(found, plain, strict=True):
+            assert one.actor == same.actor
+            attributes = [{**each.__dict__, "_state": each._state.db} for each in (one, same)]
+            assert attributes[0] == attributes[1]
+        assert await compiled.alist(user=bob.pk) == []
+
+
+async def test_on_an_event_loop_the_database_s_errors_are_django_s(alice: User) -> None:
+    compiled = Compiled(lambda: User.objects.annotate(n=1 / Given("n", IntegerField())))
+    for _ in range(2):
+        assert [one.n for one in await compiled.alist(n=1)] == [1]
+    if connection.vendor == "postgresql":
+        with pytest.raises(DataError):
+            await compiled.alist(n=0)
+    assert len(await compiled.alist(n=1)) == 1
 
 
 def test_it_is_built_once_and_asks_once(notified: User) -> None:

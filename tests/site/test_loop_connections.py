@@ -61,6 +61,17 @@ async def test_many_at_once(loop: LoopConnections) -> None:
     assert len({answer[0][1] for answer in answers}) == len(loop.idle) == size
 
 
+@pytest.mark.parametrize(("pool", "size"), [(True, 4), ({}, 4), ({"min_size": 2}, 2), ({"max_size": 3}, 3)])
+async def test_pools_of_any_size(
+    transactional_db: None, pool: object, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "pool", pool)
+    loop = LoopConnections("default")
+    await asyncio.gather(*[loop.fetch("SELECT pg_sleep(0.01)", ()) for _ in range(9)])
+    assert len(loop.idle) == size
+    loop.close()
+
+
 async def test_none_becomes_free(loop: LoopConnections, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SECONDS", 0.05)
     size = loop.django.settings_dict["OPTIONS"]["pool"]["max_size"]
