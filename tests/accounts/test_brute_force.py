@@ -495,8 +495,8 @@ def recovery_codes(user: User) -> list[str]:
 
 @pytest.fixture
 def _time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a code that is right now may be wrong when it arrives."""
-    now = time.time()
+    """At the beginning of a period: else a code that is right now may be wrong when it arrives."""
+    now = time.time() // totp.PERIOD * totp.PERIOD
     monkeypatch.setattr(totp_auth, "time", SimpleNamespace(time=lambda: now))
     monkeypatch.setattr(totp, "time", SimpleNamespace(time=lambda: now))
 
