@@ -6,17 +6,15 @@ has a value of its own. What comes back is what the queryset would load.
 """
 
 from collections.abc import Callable
-from copy import copy
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from channels.db import database_sync_to_async
 from django.db import connections, models
 from django.db.models import Expression
-from django.db.models.query import ModelIterable
 from django.db.models.sql.compiler import SQLCompiler
 
+from apps.loading import Loader
 from apps.loop_connections import loop_connections
 
 
@@ -43,18 +41,18 @@ class Compiled[M: models.Model]:
         return self._build()
 
     @cached_property
-    def _compiled(self) -> tuple[Any, str, tuple[Any, ...]]:
+    def _compiled(self) -> tuple[str, tuple[Any, ...], Loader[M]]:
         compiler = self._queryset.query.get_compiler(self._queryset.db)
         sql, parameters = compiler.as_sql()
-        converters = compiler.get_converters([column[0] for column in compiler.select])
-        compiler.get_converters = lambda _: converters
-        return compiler, sql, tuple(parameters)
+        return sql, tuple(parameters), Loader(self._queryset, compiler)
 
     def __call__(self, **values: Any) -> list[M]:
         """Asks the database, with a value for each `Given`."""
         connection = connections[self._queryset.db]
-        sql, given = self._statement(values, connection)
-        return self._load(connection, as_sql=lambda: (sql, given))
+        sql, parameters, load = self._compiled
+        with connection.cursor() as cursor:
+            cursor.execute(sql, _given(parameters, values, connection))
+            return load(cursor.fetchall(), connection)
 
     async def alist(self, **values: Any) -> list[M]:
         """The same on an event loop, and without a thread where the database has connections for loops."""
@@ -62,38 +60,12 @@ class Compiled[M: models.Model]:
         if connections_of_loop is None or "_compiled" not in vars(self):  # to compile it may take asking the database
             return await database_sync_to_async(self.__call__)(**values)
         connection = connections_of_loop.django
-        rows = await connections_of_loop.fetch(*self._statement(values, connection))
-        return self._load(connection, execute_sql=lambda **_: [rows])
-
-    def _statement(self, values: dict[str, Any], connection: Any) -> tuple[str, tuple[Any, ...]]:
-        _, sql, parameters = self._compiled
-        given = (
-            one.output_field.get_db_prep_value(values[one.name], connection) if isinstance(one, Given) else one
-            for one in parameters
-        )
-        return sql, tuple(given)
-
-    def _load(self, connection: Any, **own: Any) -> list[M]:
-        """The objects, by a compiler with methods of its `own`."""
-        compiler = copy(self._compiled[0])
-        compiler.connection = connection  # this thread's
-        vars(compiler).update(own)
-        return list(ModelIterable(_Asked(self._queryset, compiler)))  # type: ignore[arg-type]
+        sql, parameters, load = self._compiled
+        return load(await connections_of_loop.fetch(sql, _given(parameters, values, connection)), connection)
 
 
-@dataclass
-class _Asked:
-    """All of a queryset, and of its query, that loading its objects takes."""
-
-    queryset: Any
-    compiler: SQLCompiler
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.queryset, name)
-
-    @property
-    def query(self) -> "_Asked":
-        return self
-
-    def get_compiler(self, using: str) -> SQLCompiler:
-        return self.compiler
+def _given(parameters: tuple[Any, ...], values: dict[str, Any], connection: Any) -> tuple[Any, ...]:
+    return tuple(
+        one.output_field.get_db_prep_value(values[one.name], connection) if isinstance(one, Given) else one
+        for one in parameters
+    )

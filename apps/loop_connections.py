@@ -12,7 +12,8 @@ from django.conf import settings
 from django.db import connections
 from psycopg import AsyncConnection, OperationalError
 from psycopg.errors import FeatureNotSupported
-from psycopg.pq import TransactionStatus
+
+from apps.loop_connection import LoopConnection
 
 SECONDS = 10
 """How long a statement waits for a connection."""
@@ -25,7 +26,7 @@ class LoopConnections:
 
     def __init__(self, alias: str) -> None:
         self.loop = asyncio.get_running_loop()
-        self.idle: list[AsyncConnection[Any]] = []
+        self.idle: list[LoopConnection] = []
         self.django = connections.create_connection(alias)
         """Django's, which never connects: it knows how to, and what values look like."""
         pool = self.django.settings_dict["OPTIONS"]["pool"]
@@ -37,8 +38,7 @@ class LoopConnections:
         with self.django.wrap_database_errors:
             await self._take_room()
             try:
-                if self.idle:
-                    connection = self.idle.pop()
+                if connection := self._pop_open():
                     try:
                         return await self._fetch(connection, sql, parameters)
                     except (OperationalError, FeatureNotSupported):
@@ -50,6 +50,12 @@ class LoopConnections:
             finally:
                 self._room.release()
 
+    def _pop_open(self) -> LoopConnection | None:
+        while self.idle:
+            if not (connection := self.idle.pop()).closed:
+                return connection
+        return None
+
     async def _take_room(self) -> None:
         if not self._room.locked():
             await self._room.acquire()
@@ -60,22 +66,19 @@ class LoopConnections:
         except TimeoutError as error:
             raise OperationalError(f"no connection became free in {SECONDS} seconds") from error
 
-    async def _fetch(
-        self, connection: AsyncConnection[Any], sql: str, parameters: tuple[Any, ...]
-    ) -> list[tuple[Any, ...]]:
+    async def _fetch(self, connection: LoopConnection, sql: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         try:
-            cursor = await connection.execute(sql, parameters)
-            return await cursor.fetchall()
+            return await connection.fetch(sql, parameters)
         except FeatureNotSupported:
-            connection.pgconn.finish()
+            connection.close()
             raise
         finally:
-            if self.loop.is_closed() or connection.pgconn.transaction_status != TransactionStatus.IDLE:
-                connection.pgconn.finish()  # it broke, or whoever asked has gone
-            else:
+            if connection.idle and not self.loop.is_closed():
                 self.idle.append(connection)
+            else:
+                connection.close()  # it broke, or whoever asked has gone
 
-    async def _connect(self) -> AsyncConnection[Any]:
+    async def _connect(self) -> LoopConnection:
         """As Django does, and its pool."""
         parameters = self.django.get_connection_params()
         del parameters["cursor_factory"]
@@ -89,7 +92,7 @@ class LoopConnections:
                     raise
         except TimeoutError as error:
             raise OperationalError(f"no connection could be made in {SECONDS} seconds") from error
-        return connection
+        return LoopConnection(connection)
 
     async def _configure(self, connection: AsyncConnection[Any]) -> None:
         role = self.django.settings_dict["OPTIONS"].get("assume_role")
@@ -100,7 +103,7 @@ class LoopConnections:
     def close(self) -> None:
         """Those that nobody is using."""
         for connection in self.idle:
-            connection.pgconn.finish()
+            connection.close()
         self.idle.clear()
 
 

@@ -46,8 +46,7 @@ class Model(models.Model):
         loaded = cls.__new__(cls)
         loaded._state = state = ModelState()
         state.adding, state.db, state.fetch_mode = False, db, fetch_mode or FETCH_RAISE
-        for name, value in zip(field_names, values, strict=True):  # one by one: a `__dict__` would take twice the room
-            setattr(loaded, name, value)
+        vars(loaded).update(zip(field_names, values, strict=True))  # in place: another `dict` would take twice the room
         return loaded
 
 
@@ -64,4 +63,6 @@ def _is_plain(model: type[models.Model]) -> bool:
 
 def _is_heard(model: type[models.Model]) -> bool:
     """Whether somebody wants to know of each object that is made."""
-    return any(signal.receivers and signal.has_listeners(model) for signal in (pre_init, post_init))
+    if not pre_init.receivers and not post_init.receivers:
+        return False
+    return pre_init.has_listeners(model) or post_init.has_listeners(model)

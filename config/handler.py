@@ -93,9 +93,16 @@ class Handler(ASGIHandler):
             request.scope[THREAD].release()  # who reads the answer slowly needs none
 
 
+_heard: dict[Signal, tuple[list[Any], bool]] = {}
+
+
 def _is_heard_elsewhere(signal: Signal) -> bool:
-    receivers, async_receivers = signal._live_receivers(Handler)
-    return bool(async_receivers) or not set(receivers) <= KNOWN
+    connected, is_heard = _heard.get(signal, ([], False))
+    if connected != signal.receivers:
+        receivers, async_receivers = signal._live_receivers(Handler)
+        is_heard = bool(async_receivers) or not set(receivers) <= KNOWN
+        _heard[signal] = list(signal.receivers), is_heard
+    return is_heard
 
 
 async def _send(signal: Signal, **named: Any) -> None:

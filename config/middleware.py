@@ -10,17 +10,20 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.conf.urls.i18n import is_language_prefix_patterns_used
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest, HttpResponseBase
+from django.middleware import locale
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csp import ContentSecurityPolicyMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
-from django.middleware.locale import LocaleMiddleware
 from django.middleware.security import SecurityMiddleware
+from django.utils import translation
+from django.utils.cache import patch_vary_headers
 
 type Predicate = Callable[[HttpRequest], bool]
 
@@ -28,7 +31,7 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 MAX_LANGUAGES = 1_000
 """Headers that a process remembers. Past that it forgets them."""
 
-_languages: set[tuple[str, str]] = set()
+_languages: set[tuple[str | None, ...]] = set()
 
 
 def _never(request: HttpRequest) -> bool:
@@ -45,9 +48,10 @@ def _has_messages(request: HttpRequest) -> bool:
     return messages is not None and (messages.used or messages.added_new)
 
 
-def _wanted_languages(request: HttpRequest) -> tuple[str, str]:
-    cookie = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "")
-    return request.META.get("HTTP_ACCEPT_LANGUAGE", ""), cookie
+def _wanted_languages(request: HttpRequest) -> tuple[str | None, ...]:
+    cookie = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME)
+    in_address = request.path_info.lstrip("/").partition("/")[0] if _has_language(request) else None
+    return request.META.get("HTTP_ACCEPT_LANGUAGE"), cookie, in_address
 
 
 def _reads_translations(request: HttpRequest) -> bool:
@@ -72,6 +76,29 @@ def _reads_form(request: HttpRequest) -> bool:
     match = request.resolver_match
     is_json = request.content_type == "application/json" and match is not None and match.view_name == "graphql"
     return settings.CSRF_USE_SESSIONS or not (request.method in SAFE_METHODS or is_json)
+
+
+class LocaleMiddleware(locale.LocaleMiddleware):
+    """Django's, which looks for a language in each address twice, where addresses have one (`i18n_patterns`) or not."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        if _has_language(request):
+            super().process_request(request)
+        else:
+            translation.activate(translation.get_language_from_request(request))
+            request.LANGUAGE_CODE = translation.get_language()
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if _has_language(request):
+            return super().process_response(request, response)
+        patch_vary_headers(response, ["Accept-Language"])
+        response.headers.setdefault("Content-Language", translation.get_language())
+        return response
+
+
+def _has_language(request: HttpRequest) -> bool:
+    is_used, _ = is_language_prefix_patterns_used(getattr(request, "urlconf", settings.ROOT_URLCONF))
+    return is_used
 
 
 @dataclass(frozen=True)

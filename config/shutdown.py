@@ -70,6 +70,10 @@ class Shutdown:
         if handle := getattr(loop, "_signal_handlers", {}).get(signal.SIGTERM):
             self._server_handler = handle._run
             loop.add_signal_handler(signal.SIGTERM, self._on_sigterm)
+        elif getattr(handler, "__self__", None) is loop:
+            logger.warning(
+                "No orderly end: uvloop does not tell the server's handler. Start it with asyncio's own loop."
+            )
         elif callable(handler) and handler != self._on_sigterm:
             self._server_handler = partial(handler, signal.SIGTERM, None)
             signal.signal(signal.SIGTERM, self._on_sigterm)

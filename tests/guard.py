@@ -1,11 +1,12 @@
 """In every test, what holds up the event loop is an error, if our code is in it: the test's that sees it first."""
 
+import asyncio
 import gc
 import linecache
 import logging
 import os
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 from traceback import extract_stack, format_list
@@ -13,6 +14,7 @@ from types import FrameType
 
 import blockbuster.blockbuster
 import pytest
+import uvloop
 from blockbuster import BlockingError
 
 from config import loop_guard
@@ -32,6 +34,30 @@ SLOW = 0.1
 """Seconds of CPU. Twice what is slow elsewhere: two tests on one core may each take twice as long as alone."""
 
 
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--loop", choices=LOOPS, default="asyncio", help="event loop of the async tests")
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    marker = item.get_closest_marker("loops")
+    names = marker.args if marker else [config.option.loop]
+    return {name: partial(_watched, LOOPS[name]) for name in names}
+
+
+def _watched(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> asyncio.AbstractEventLoop:
+    loop = new_loop()
+    loop_guard.loop_guard().watch(loop)
+    return loop
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if IS_DEBUGGING:
         config.option.asyncio_debug = True  # pytest-asyncio does not listen to the variable
@@ -47,7 +73,7 @@ class Faults(list[Stall | str]):
 
     def pop_all(self) -> str:
         # Time passes for many reasons where tests run two by two; CPU is what a callback itself took.
-        limit = loop_guard.loop_guard().slow_seconds + LOOK_SECONDS
+        limit = loop_guard.loop_guard().slow_seconds
         found = [str(fault) for fault in self if isinstance(fault, str) or fault.cpu_seconds > limit]
         self.clear()
         return "\n".join(found)
@@ -77,9 +103,8 @@ def faults() -> Iterator[Faults]:
             super().__init__(name)
             faults.blocked(name)
 
-    blocking, guard = loop_guard.blocking_calls(), TestGuard(threading.main_thread(), faults.append)
+    blocking, guard = loop_guard.blocking_calls(), TestGuard(faults.append)
     guard.look_seconds = LOOK_SECONDS
-    guard.start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop_guard, "_guard", guard)
         patch.setattr(blockbuster.blockbuster, "BlockingError", Blocked)

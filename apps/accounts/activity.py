@@ -3,17 +3,16 @@
 import time
 from contextlib import suppress
 from datetime import datetime, timedelta
-from importlib import import_module
 from typing import NamedTuple
 
 from allauth.account.adapter import get_adapter
 from allauth.usersessions.models import UserSession
 from channels.db import database_sync_to_async
-from django.conf import settings
-from django.contrib.auth import SESSION_KEY
+from django.db import IntegrityError
 from django.http import HttpRequest
 from django.utils import timezone
 
+from apps.accounts.models import Session
 from apps.accounts.sessions import user_agent_of
 from apps.background import in_background
 from apps.users.models import User
@@ -60,24 +59,18 @@ def _write() -> None:
             key, one = _unwritten.popitem()
             seen[key] = one
     now = timezone.now()
-    sessions = import_module(settings.SESSION_ENGINE).SessionStore.get_model_class().objects
     recent = UserSession.objects.filter(session_key__in=seen, last_seen_at__gt=now - SEEN_EVERY)  # by another process
     written = set(recent.values_list("session_key", flat=True))
-    user_ids = {
-        session.session_key: session.get_decoded().get(SESSION_KEY)
-        for session in sessions.filter(session_key__in=seen.keys() - written, expire_date__gt=now)
-    }
-    users = User.objects.filter(pk__in=filter(None, user_ids.values())).in_bulk()
-    UserSession.objects.bulk_create(
-        [
-            UserSession(session_key=key, user=users[int(user_id)], **seen[key]._asdict())
-            for key, user_id in user_ids.items()
-            if user_id and int(user_id) in users  # else of a visitor, or of one who was deleted
-        ],
-        update_conflicts=True,
-        unique_fields=["session_key"],
-        update_fields=["user", *_Seen._fields],
-    )
+    sessions = Session.objects.filter(session_key__in=seen.keys() - written, expire_date__gt=now)
+    signed_in = sessions.filter(user__in=User.objects.all())  # not a visitor's, nor of one who was deleted
+    notes = [
+        UserSession(session_key=key, user_id=user_id, **seen[key]._asdict())
+        for key, user_id in signed_in.values_list("session_key", "user_id")
+    ]
+    with suppress(IntegrityError):  # for one who was deleted since; the others are noted again in a minute
+        UserSession.objects.bulk_create(
+            notes, update_conflicts=True, unique_fields=["session_key"], update_fields=["user", *_Seen._fields]
+        )
 
 
 awrite_soon = database_sync_to_async(write_soon)

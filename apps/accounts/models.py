@@ -1,9 +1,11 @@
 from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.base_session import AbstractBaseSession, BaseSessionManager
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps.models import Model
+from apps.models import Model, QuerySet
 
 
 class Device(Model):
@@ -22,3 +24,29 @@ class Device(Model):
 
     def __str__(self) -> str:
         return self.user_agent
+
+
+class Session(Model, AbstractBaseSession):
+    """Django's, and whoever is signed in there: both are read in one statement."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        null=True,
+        related_name="+",
+        db_constraint=False,  # a session that is saved while its user is being deleted is saved, and nobody's
+    )
+
+    objects = BaseSessionManager.from_queryset(QuerySet)()  # type: ignore[assignment, misc]
+
+    class Meta(AbstractBaseSession.Meta):
+        pass
+
+    def __str__(self) -> str:
+        return f"session of {self.user_id}"  # and not its key, by which one would be signed in
+
+    @classmethod
+    def get_session_store_class(cls) -> type[SessionBase]:
+        from apps.accounts.backends import SessionStore
+
+        return SessionStore

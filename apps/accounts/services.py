@@ -50,9 +50,13 @@ class Authentication:
     """What is still asked for before the caller is signed in."""
 
 
+def email_verified(user: str) -> Exists:
+    """Of the user whose id is in that column, for a queryset."""
+    return Exists(EmailAddress.objects.filter(user=OuterRef(user), primary=True, verified=True))
+
+
 def _owners() -> QuerySet[User]:
-    verified = EmailAddress.objects.filter(user=OuterRef("pk"), primary=True, verified=True)
-    owners = User.objects.select_related("profile").annotate(email_verified=Exists(verified))
+    owners = User.objects.select_related("profile").annotate(email_verified=email_verified("pk"))
     return owners.filter(pk=Given("pk", BigIntegerField()))
 
 

@@ -71,11 +71,13 @@ class InboxChange:
 
 def read_inbox(user_id: int) -> Inbox:
     """As it stands; of a user who has none yet, an empty one."""
-    return next(iter(_inboxes(user_id=user_id)), Inbox(pk=user_id))
+    found = _inboxes(user_id=user_id)
+    return found[0] if found else Inbox(pk=user_id)
 
 
 async def aread_inbox(user_id: int) -> Inbox:
-    return next(iter(await _inboxes.alist(user_id=user_id)), Inbox(pk=user_id))
+    found = await _inboxes.alist(user_id=user_id)
+    return found[0] if found else Inbox(pk=user_id)
 
 
 def read_changes(user_id: int, after: int | None) -> InboxChange:

@@ -69,7 +69,9 @@ class NotificationKind:
     def from_payload(cls, payload: Mapping[str, Any]) -> Self:
         """Payloads outlive code: fields that are no longer known are passed over."""
         known = _fields_of(cls)  # type: ignore[arg-type]
-        return cls(**{name: value for name, value in payload.items() if name in known})
+        if not payload.keys() <= known:
+            payload = {name: value for name, value in payload.items() if name in known}
+        return cls(**payload)
 
 
 @cache

@@ -27,6 +27,8 @@ from apps.users.models import User
 
 BATCH = 1_000
 """Recipients in one transaction."""
+MAX_IDS = 20 * BATCH
+"""Recipients' ids that are read at once: for each such page the database looks at those before it again."""
 MAX_UPDATED = 100
 """Notifications that one `InboxUpdate` carries; the rest comes by way of the inbox's changes."""
 MAX_PUBLISHED = 20
@@ -77,7 +79,7 @@ def _ids_in_order(recipients: "QuerySet[User] | Iterable[User | int]") -> Iterat
         return
     audience = User.objects.filter(pk__in=recipients.values("pk")).order_by("pk").values_list("pk", flat=True)
     last = 0
-    while page := list(audience.filter(pk__gt=last)[:BATCH]):
+    while page := list(audience.filter(pk__gt=last)[:MAX_IDS]):
         yield from page
         last = page[-1]
 

@@ -1,4 +1,4 @@
-"""The same notification for many inboxes, in two statements however many they are.
+"""The same notification for many inboxes, in one statement however many they are. (SQLite takes two.)
 
 Django would take a parameter for each value of each row, and an object for each row. Here the users are one parameter,
 and what all have in common is said once.
@@ -28,30 +28,30 @@ ORDER BY id
 ON CONFLICT (user_id) DO UPDATE SET floor = {INBOX}.floor
 RETURNING user_id
 """  # noqa: S608 - no input in it
-# Locks the rows in key order, and counts each up from where it stands once its lock is held.
-COUNT_UP = f"""
-UPDATE {INBOX} AS inbox SET sequence = inbox.sequence + 1, unread = inbox.unread + 1
-FROM (
-    SELECT user_id AS willing FROM {INBOX} AS candidate
-    WHERE user_id {{among}} AND NOT EXISTS (
-        SELECT 1 FROM {PREFERENCE} AS preference
-        WHERE preference.user_id = candidate.user_id
-            AND preference.kind = %(may_be_off)s AND preference.channel = '{Channel.IN_APP}' AND NOT preference.enabled
-    ) AND NOT EXISTS (
-        SELECT 1 FROM {NOTIFICATION} AS earlier
-        WHERE earlier.recipient_id = candidate.user_id AND earlier.key = %(key)s
-    )
-    ORDER BY user_id {{lock}}
-) AS locked
-WHERE user_id = willing
-RETURNING user_id, sequence, unread
+# Who gets one. Locks their inboxes in key order, and tells each number as it stands once its lock is held.
+WILLING = f"""
+SELECT user_id, sequence FROM {INBOX} AS candidate
+WHERE user_id {{among}} AND NOT EXISTS (
+    SELECT 1 FROM {PREFERENCE} AS preference
+    WHERE preference.user_id = candidate.user_id
+        AND preference.kind = %(may_be_off)s AND preference.channel = '{Channel.IN_APP}' AND NOT preference.enabled
+) AND NOT EXISTS (
+    SELECT 1 FROM {NOTIFICATION} AS earlier
+    WHERE earlier.recipient_id = candidate.user_id AND earlier.key = %(key)s
+)
+ORDER BY user_id {{lock}}
 """  # noqa: S608 - no input in it
 INSERT = f"""
 INSERT INTO {NOTIFICATION} (recipient_id, sequence, kind, data, actor_id, key, created_at)
-SELECT user_id, sequence, %(kind)s, %(data)s, %(actor)s, %(key)s, %(created_at)s
-FROM {INBOX} WHERE user_id {{among}} ORDER BY user_id
+SELECT user_id, sequence + 1, %(kind)s, %(data)s, %(actor)s, %(key)s, %(created_at)s FROM ({WILLING}) AS willing
 RETURNING id, recipient_id
 """  # noqa: S608 - no input in it
+COUNT_UP = f"UPDATE {INBOX} AS inbox SET sequence = inbox.sequence + 1, unread = inbox.unread + 1"  # noqa: S608
+INSERT_AND_COUNT_UP = f"""
+WITH inserted AS ({INSERT}) {COUNT_UP} FROM inserted WHERE user_id = recipient_id
+RETURNING inserted.id, user_id, inbox.sequence, inbox.unread
+"""
+COUNT_UP_INSERTED = f"{COUNT_UP} WHERE user_id {{among}} RETURNING user_id, sequence, unread"
 
 
 class Entry(NamedTuple):
@@ -78,32 +78,32 @@ def insert_for(user_ids: Collection[int], notification: Notification, *, may_be_
 
     Holds their inboxes until the commit. With a key they must be held already: who had it is looked up before.
     """
-    kind = notification.kind
-    counted = _execute(COUNT_UP, user_ids, {"may_be_off": kind if may_be_off else None, "key": notification.key})
-    if not counted:
-        return []
-    state = {user_id: (sequence, unread) for user_id, sequence, unread in counted}
     values = {
         name: Notification._meta.get_field(name).get_db_prep_save(value, connection)  # type: ignore[union-attr]
         for name, value in (
-            ("kind", kind),
+            ("kind", notification.kind),
             ("data", notification.data),
             ("actor", notification.actor_id),
             ("key", notification.key),
             ("created_at", notification.created_at),
         )
     }
-    return [Entry(pk, user_id, *state[user_id]) for pk, user_id in _execute(INSERT, state, values)]
+    values["may_be_off"] = notification.kind if may_be_off else None
+    if connection.vendor == "postgresql":
+        return [Entry._make(row) for row in _execute(INSERT_AND_COUNT_UP, user_ids, values)]
+    pks = {user_id: pk for pk, user_id in _execute(INSERT, user_ids, values)}
+    return [Entry(pks[row[0]], *row) for row in _execute(COUNT_UP_INSERTED, pks)]
 
 
 def _execute(
     statement: str, user_ids: Collection[int], values: Mapping[str, Any] = MappingProxyType({})
 ) -> list[tuple[Any, ...]]:
-    users: Any = list(user_ids)
+    users = json.dumps(list(user_ids))
     if connection.vendor == "postgresql":
-        sql = statement.format(among="= ANY(%(users)s)", lock="FOR NO KEY UPDATE")
+        users = f"{{{users[1:-1]}}}"  # as text: the driver would ask each number of a list what it is
+        sql = statement.format(among="= ANY(%(users)s::bigint[])", lock="FOR NO KEY UPDATE")
     else:  # SQLite, whose one writer has locked everything
-        sql, users = statement.format(among="IN (SELECT value FROM json_each(%(users)s))", lock=""), json.dumps(users)
+        sql = statement.format(among="IN (SELECT value FROM json_each(%(users)s))", lock="")
     with connection.cursor() as cursor:
         cursor.execute(sql, {**values, "users": users})
         return cursor.fetchall()

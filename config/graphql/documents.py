@@ -1,16 +1,28 @@
 """Clients send the same few documents again and again. One that is valid is parsed and validated once."""
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from graphql import DocumentNode
 
+from apps.users.types import MAX_PAGE
 from config.graphql.selections import Selections
 
 MAX_CHARACTERS = 128 * 1024
 """Of all that are kept, together. In memory they take 80 times as much, hostile ones 270 times; with
 what is compiled of them, twice that at the most."""
+
+
+def page(variables: Mapping[str, Any], name: str) -> int:
+    """The size of a page that a variable says; the largest for what is none."""
+    first = variables.get(name, MAX_PAGE)
+    return clamped(first) if type(first) is int else MAX_PAGE
+
+
+def clamped(first: int) -> int:
+    return max(1, min(first, MAX_PAGE))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -20,6 +32,10 @@ class Document(DocumentNode):
     selections: Selections
     pages: dict[str, int]
     """With pages of at most these sizes, by the names of variables, it is within the limits."""
+
+    def is_within_limits(self, variables: Mapping[str, Any] | None) -> bool:
+        """False where it has to be measured anew."""
+        return all(page(variables or {}, name) <= size for name, size in self.pages.items())
 
 
 class Documents:

@@ -1,6 +1,6 @@
 """GraphQL over HTTP, as its specification says: POST only, JSON or multipart, guarded by CSRF."""
 
-import json
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -10,14 +10,17 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.csrf import get_token
 from django.urls import reverse
+from django.utils.cache import patch_vary_headers
 from django.views.csrf import csrf_failure as csrf_failure_page
 from strawberry.exceptions import MissingQueryError
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types.graphql import OperationType
 
 from config.graphql.context import HttpContext
+from config.graphql.encoding import write_json
 from config.graphql.errors import error_response, failure, response
 from config.graphql.graphiql import graphiql
+from config.graphql.known import execute_known
 from config.graphql.parameters import MAX_BYTES, Malformed, Parameters, read_json
 from config.schema import schema
 
@@ -59,6 +62,14 @@ async def graphql(request: HttpRequest) -> HttpResponse:
 
 def _media_type(request: HttpRequest) -> str | None:
     """What the client prefers, whatever parameters it names."""
+    return _preferred(request.META.get("HTTP_ACCEPT"))
+
+
+@lru_cache(maxsize=100)
+def _preferred(accept: str | None) -> str | None:
+    request = HttpRequest()
+    if accept is not None:
+        request.META["HTTP_ACCEPT"] = accept
     for accepted in request.accepted_types:  # the most wanted first
         for media_type in MEDIA_TYPES:
             main, _, sub = media_type.partition("/")
@@ -68,11 +79,13 @@ def _media_type(request: HttpRequest) -> str | None:
 
 
 async def _execute(request: HttpRequest, parameters: Parameters) -> dict[str, Any]:
+    context = HttpContext(request)
+    result = await execute_known(schema, parameters, context)
     try:
-        result = await schema.execute(
+        result = result or await schema.execute(
             parameters.query,
             variable_values=parameters.variables,
-            context_value=HttpContext(request),
+            context_value=context,
             operation_name=parameters.operation_name,
             allowed_operation_types={OperationType.QUERY, OperationType.MUTATION},
         )
@@ -145,17 +158,13 @@ def _too_large() -> Refused:
 
 
 def _answer(request: HttpRequest, body: dict[str, Any], status: HTTPStatus) -> HttpResponse:
-    _renew_csrf_cookie(request)  # or sets it if there is none yet, so that a client can begin with any request
+    if "CSRF_COOKIE" not in request.META:
+        get_token(request)  # which sets the cookie, so that a client can begin with any request
     media_type = _media_type(request) or JSON
-    return HttpResponse(json.dumps(body, separators=(",", ":")), f"{media_type}; charset=utf-8", status)
-
-
-def _renew_csrf_cookie(request: HttpRequest) -> None:
-    """What Django does where a template writes the token, but without making that token: nobody reads it."""
-    if "CSRF_COOKIE" in request.META:
-        request.META["CSRF_COOKIE_NEEDS_UPDATE"] = True
-    else:
-        get_token(request)
+    answer = HttpResponse(write_json(body), f"{media_type}; charset=utf-8", status)
+    # Always: else it would tell whether the session was looked at, as is done for an account that exists.
+    patch_vary_headers(answer, ["Cookie"])
+    return answer
 
 
 def refuse(request: HttpRequest, message: str, status: HTTPStatus, code: str = "BAD_USER_INPUT") -> HttpResponse:

@@ -7,7 +7,8 @@ take no longer than the largest document that is allowed.
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, cast
 
 from django.conf import settings
@@ -42,7 +43,7 @@ from strawberry.types import graphql as strawberry_types
 
 from apps.errors import Refusal
 from apps.users.types import DEFAULT_PAGE, MAX_PAGE
-from config.graphql.documents import documents
+from config.graphql.documents import Document, clamped, documents, page
 
 MAX_CHARACTERS = 64 * 1024
 MAX_TOKENS = 2_000
@@ -80,8 +81,7 @@ class Limits(SchemaExtension):
         )
         # Before there is a document this is what the client asked for, and not the name of the first operation.
         self._is_named = context.operation_name is not None
-        self._rules = context.schema, settings.DEBUG  # by which a document is valid or not
-        self._known = context.graphql_document = documents.find(context.query or "", self._rules)
+        self._known = context.graphql_document = known_document(context.query or "", context.schema)
         yield
 
     def on_validate(self) -> Iterator[None]:
@@ -99,7 +99,7 @@ class Limits(SchemaExtension):
         if not self._known and _has_long_number(document):
             return [GraphQLError(f"A number has more than {MAX_DIGITS} digits.")]
         variables = context.variables or {}
-        if self._known and all(_page(variables, name) <= size for name, size in self._known.pages.items()):
+        if self._known and self._known.is_within_limits(variables):
             return []
         try:
             pages = measure(document, schema, variables)
@@ -113,7 +113,7 @@ class Limits(SchemaExtension):
             rules.append(NoSchemaIntrospectionCustomRule)
         errors = validate(schema, document, rules, max_errors=MAX_ERRORS)
         if not errors:
-            kept = documents.keep(cast(str, context.query), self._rules, document, pages)
+            kept = documents.keep(cast(str, context.query), _rules(context.schema), document, pages)
             if context.operation_type is strawberry_types.OperationType.SUBSCRIPTION:
                 context.graphql_document = kept  # it is executed for each of its events
         return errors
@@ -122,11 +122,28 @@ class Limits(SchemaExtension):
         if self.execution_context.operation_type is not strawberry_types.OperationType.QUERY:
             yield
             return
-        try:
-            async with asyncio.timeout(MAX_SECONDS):
-                yield
-        except TimeoutError as error:
-            raise TimedOut(f"This took longer than {MAX_SECONDS} seconds.") from error
+        async with limited_time():
+            yield
+
+
+def _rules(schema: Hashable) -> Hashable:
+    """By which a document is valid or not."""
+    return schema, settings.DEBUG
+
+
+def known_document(text: str, schema: Hashable) -> Document | None:
+    """That document, if it was found to be valid, and has been used lately."""
+    return documents.find(text, _rules(schema))
+
+
+@asynccontextmanager
+async def limited_time() -> AsyncIterator[None]:
+    """For executing a query. Raises `TimedOut`."""
+    try:
+        async with asyncio.timeout(MAX_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise TimedOut(f"This took longer than {MAX_SECONDS} seconds.") from error
 
 
 def _has_long_number(document: DocumentNode) -> bool:
@@ -246,20 +263,11 @@ class _Measuring:
             if argument.name.value == "first":
                 match argument.value:
                     case IntValueNode(value=digits) if len(digits) < 10:
-                        return _clamped(int(digits))
+                        return clamped(int(digits))
                     case VariableNode(name=name):
-                        return self.pages.setdefault(name.value, _page(self._variables, name.value))
+                        return self.pages.setdefault(name.value, page(self._variables, name.value))
                 return MAX_PAGE
         return DEFAULT_PAGE
-
-
-def _page(variables: Mapping[str, Any], name: str) -> int:
-    first = variables.get(name, MAX_PAGE)
-    return _clamped(first) if type(first) is int else MAX_PAGE
-
-
-def _clamped(first: int) -> int:
-    return max(1, min(first, MAX_PAGE))
 
 
 def _selections_of(node: SelectionSetNode, definition: GraphQLField | None) -> Selections:

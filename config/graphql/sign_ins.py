@@ -4,18 +4,17 @@ import asyncio
 import json
 import logging
 from collections.abc import Collection
-from importlib import import_module
-from typing import NamedTuple, cast
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.contrib.auth import aget_user
-from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from django.http import HttpRequest
 from django.utils import timezone
 
+from apps.accounts.backends import SessionStore, aget_signed_in
+from apps.accounts.models import Session
 from apps.users.models import User
 from config.shutdown import Socket
 
@@ -36,11 +35,11 @@ class SignIn(NamedTuple):
 async def asigned_in(session_key: str) -> User | None:
     """Whoever is signed in in that session, by Django's own checks."""
     request = HttpRequest()
-    request.session = session = _sessions()(session_key)
+    request.session = session = SessionStore(session_key)
     # Where the hash was made with a former SECRET_KEY, Django would give the session a new key. Nobody can tell the
     # client so here; it learns its new one at its next request.
     session.acycle_key = _stay  # type: ignore[method-assign]
-    user = await aget_user(request)
+    user = await aget_signed_in(request)
     return user if isinstance(user, User) else None
 
 
@@ -48,16 +47,12 @@ async def _stay() -> None:
     pass
 
 
-def _sessions() -> type[SessionStore]:
-    return cast(type[SessionStore], import_module(settings.SESSION_ENGINE).SessionStore)
-
-
 def still_valid(sign_ins: Collection[SignIn]) -> set[SignIn]:
     """Those whose session has neither ended nor expired, and whose user is active, with the same password.
 
     In one statement, however many.
     """
-    session, user = _sessions().get_model_class()._meta, User._meta
+    session, user = Session._meta, User._meta
     pairs = {"postgresql": "json_each_text", "sqlite": "json_each"}[connection.vendor]
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:

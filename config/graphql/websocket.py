@@ -5,7 +5,6 @@ after some messages, and closes it for a mere syntax error; this one answers or 
 """
 
 import asyncio
-import json
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -18,6 +17,7 @@ from strawberry.types.execution import ExecutionResult
 
 from apps.users.models import User
 from config.graphql.context import WebSocketContext
+from config.graphql.encoding import write_json
 from config.graphql.errors import error_response, failure, response
 from config.graphql.events import Events
 from config.graphql.flow import Allowance, Window
@@ -61,7 +61,6 @@ INTERNAL_ERROR = 4500
 GONE = suppress(OSError)
 """The client has, as the next event that is received will say."""
 
-write_json = json.JSONEncoder(separators=(",", ":")).encode
 _sockets: Counter[int | None] = Counter()
 """How many each user has; None: visitors."""
 
@@ -207,7 +206,7 @@ class Socket:
 
     async def _execute(self, operation: str, parameters: Parameters) -> None:
         last: dict[str, Any] = {"type": "complete"}
-        begin = f'{{"id":{write_json(operation)},"type":"next","payload":'
+        begin = b'{"id":%b,"type":"next","payload":' % write_json(operation)
         try:
             events = Events()
             results = await schema.stream(
@@ -222,20 +221,20 @@ class Socket:
                     if "data" not in payload:
                         last = {"type": "error", "payload": payload["errors"]}
                         break
-                    await self._send(f"{begin}{write_json(payload)}}}")
+                    await self._send(b"%b%b}" % (begin, write_json(payload)))
                     while (data := await events.next_data()) is not None:
-                        await self._send(f'{begin}{{"data":{write_json(data)}}}}}')
+                        await self._send(b'%b{"data":%b}}' % (begin, write_json(data)))
         except Exception as error:
             last = {"type": "error", "payload": response(failure(error))["errors"]}
         await self._room()
         self._operations.pop(operation, None)  # after its last message its id is free
         await self._write(write_json({"id": operation} | last))
 
-    async def _send(self, text: str) -> None:
+    async def _send(self, message: bytes) -> None:
         """Waits for room, as what an operation sends can."""
         if self._window.is_full:
             await self._room()
-        await self._write(text)
+        await self._write(message)
 
     async def _room(self) -> None:
         try:
@@ -259,15 +258,15 @@ class Socket:
         except TimeoutError as error:
             raise Closed(TIMEOUT, "No pong") from error
 
-    async def _write(self, text: str) -> int:
+    async def _write(self, message: bytes) -> int:
         if self._closed:  # after the close comes nothing
             return 0
-        self._window.sending(len(text))
+        self._window.sending(len(message))
         is_time_to_ask = self._window.is_time_to_ask()
-        await self._emit({"type": "websocket.send", "text": text})
+        await self._emit({"type": "websocket.send", "text": message.decode()})
         if is_time_to_ask:
             await self._ping()
-        return len(text)
+        return len(message)
 
     # -------------------------------------------------------------------------------------------------- how it ends
 

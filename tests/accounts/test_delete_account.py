@@ -3,9 +3,8 @@ from pathlib import Path
 from allauth.account.models import EmailAddress
 from allauth.usersessions.models import UserSession
 from django.conf import settings
-from django.contrib.sessions.models import Session
 
-from apps.accounts.models import Device
+from apps.accounts.models import Device, Session
 from apps.notifications.kinds import Announcement
 from apps.notifications.models import Inbox, Notification
 from apps.notifications.services import anotify

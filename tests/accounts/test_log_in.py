@@ -2,9 +2,9 @@ import re
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
-from django.contrib.sessions.models import Session
 from django.core import mail
 
+from apps.accounts.models import Session
 from apps.users.models import User
 from tests.clients import Answer, Api
 from tests.conftest import PASSWORD, ApiFor, SocketFor

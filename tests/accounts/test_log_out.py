@@ -1,6 +1,6 @@
 from django.conf import settings
-from django.contrib.sessions.models import Session
 
+from apps.accounts.models import Session
 from apps.users.models import User
 from tests.clients import Answer
 from tests.conftest import ApiFor, SocketFor

@@ -7,10 +7,10 @@ import pytest
 from allauth.usersessions.models import UserSession
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from apps.accounts import activity
+from apps.accounts.models import Session
 from apps.users.models import User
 from tests.accounts.operations import (
     CHANGE_PASSWORD,

@@ -32,7 +32,7 @@ SCALES = {
     "quick": Scale(200, 20, 1, (16,), (500, 1_000, 2_000), crowd=5_000),
     "tiny": Scale(60, 6, 0.2, (2,), (50,), crowd=100),  # does it work?
 }
-PACKAGES = ("django", "strawberry-graphql", "channels", "uvicorn", "daphne", "psycopg", "redis")
+PACKAGES = ("django", "strawberry-graphql", "channels", "uvicorn", "uvloop", "daphne", "psycopg", "redis")
 
 
 async def measure(scale: Scale, contenders: list[Contender]) -> AsyncIterator[Row]:

@@ -69,7 +69,7 @@ class Web(Service):
         if self.contender.server == "daphne":
             options = ["--bind", "127.0.0.1"]
         else:
-            options = ["--loop", "asyncio", "--ws", "websockets-sansio", "--ws-per-message-deflate", "false"]
+            options = ["--ws", "websockets-sansio", "--ws-per-message-deflate", "false"]
             options += ["--host", "127.0.0.1", "--timeout-graceful-shutdown", "1"]
         server = [sys.executable, "-m", self.contender.server, "--port", str(self.port)]
         return [*server, *options, self.contender.application]

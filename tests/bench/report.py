@@ -102,7 +102,9 @@ def table(figures: list[Figure], columns: Columns) -> str:
 
 
 def write_table(about: Row, rows: list[Row]) -> str:
-    known = ", ".join(f"{name} {about[name]}" for name in ("python", "django", "strawberry-graphql", "uvicorn"))
+    known = ", ".join(
+        f"{name} {about[name]}" for name in ("python", "django", "strawberry-graphql", "uvicorn", "uvloop")
+    )
     head = f"{about['at'][:10]}, {about['processors']} processors, medians of {about['runs']}, {known}.\n"
     written = f"{head}\n{table(figures(rows), contenders_in(rows))}"
     if grown := [row for row in rows if "times" in row]:

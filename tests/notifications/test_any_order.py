@@ -26,6 +26,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from apps.loop_connections import loop_connections
 from apps.notifications import changes, services, subscriptions
 from apps.notifications.changes import CursorExpired, InboxChange
 from apps.notifications.delivery import follow, group_name
@@ -127,8 +128,11 @@ class Loop(asyncio.SelectorEventLoop):
                 await asyncio.sleep(0)
             if self._jobs:
                 await asyncio.wait(self._jobs)
-            elif len(self._sockets.get_map()) == self._own_sockets:
-                return
+            else:
+                connections = loop_connections("default")
+                idle = len(connections.idle) if connections else 0
+                if len(self._sockets.get_map()) == self._own_sockets + idle:
+                    return
 
 
 class State(NamedTuple):

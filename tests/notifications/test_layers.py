@@ -1,9 +1,12 @@
 """The channel layer over Redis: many messages in one round trip, and nothing kept where Redis is away."""
 
 import asyncio
+from typing import Any
 from uuid import uuid4
 
 import pytest
+import redis.asyncio
+import redis.connection
 from django.conf import settings
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -30,6 +33,29 @@ async def test_it_works(with_loop: bool) -> None:
             assert [await layer.receive(channel) for _ in range(100)] == [
                 message for to, message in messages if to == group
             ]
+    await layer.flush()
+
+
+@needs_redis
+@pytest.mark.parametrize("with_loop", [True, False])
+async def test_a_thousand_messages_wait_for_few_answers(with_loop: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = RedisPubSubChannelLayer(hosts=[settings.REDIS_URL], prefix=uuid4().hex)
+    connection = redis.asyncio.connection.Connection if with_loop else redis.connection.Connection
+    read_response = connection.read_response
+    answers = 0
+
+    def count(*arguments: Any, **options: Any) -> Any:
+        nonlocal answers
+        answers += 1
+        return read_response(*arguments, **options)
+
+    monkeypatch.setattr(connection, "read_response", count)
+    messages = [("nobody", {"type": "test", "number": number}) for number in range(1_000)]
+    if with_loop:
+        await layer.group_send_many(messages)
+    else:
+        await asyncio.to_thread(layer.group_send_many_now, messages, seconds=5)
+    assert answers <= 10
     await layer.flush()
 
 

@@ -1,9 +1,10 @@
 import socket
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
-from django.db import close_old_connections, transaction
+from django.db import close_old_connections, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from apps.notifications import delivery, services
@@ -80,6 +81,39 @@ def test_two_senders_at_once_number_in_turn(alice: User, bob: User) -> None:
         assert unread_count(user) == 40
 
 
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one lock, for all")
+def test_inboxes_are_locked_in_key_order_and_counted_up_from_where_they_stand_then(alice: User, bob: User) -> None:
+    zoe = crowd(1)[0]
+    notify([alice, bob, zoe], HELLO)
+
+    def send() -> int:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                backend.set_result(cursor.fetchone()[0])
+            return notify([zoe, bob, alice], Announcement("waits"))
+        finally:
+            close_old_connections()
+
+    def is_free(user: User) -> bool:
+        return Inbox.objects.filter(pk=user.pk).select_for_update(skip_locked=True, no_key=True).exists()
+
+    backend: Future[int] = Future()
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            notify([bob], Announcement("first"))
+            sent = pool.submit(send)
+            with connection.cursor() as cursor:
+                while not cursor.execute("SELECT pg_blocking_pids(%s)", [backend.result(10)]).fetchone()[0]:
+                    assert not sent.done()
+            assert [is_free(user) for user in (alice, zoe)] == [False, True]
+        assert sent.result() == 3
+    assert [titles(user)[1:] for user in (alice, bob, zoe)] == [["waits"], ["first", "waits"], ["waits"]]
+    rows = Notification.objects.filter(recipient=bob).order_by("pk").values_list("sequence", flat=True)
+    assert list(rows) == [1, 2, 3]
+    assert unread_count(bob) == 3
+
+
 def test_it_joins_the_transaction(alice: User) -> None:
     with transaction.atomic():
         notify([alice], HELLO)
@@ -141,13 +175,25 @@ def test_a_large_audience_is_committed_in_batches(transactional_db: None, monkey
     assert notify(User.objects.order_by("-email"), HELLO, key="all") == 0
 
 
+def test_an_audience_is_read_in_pages_of_many_batches(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "BATCH", 10)
+    monkeypatch.setattr(services, "MAX_IDS", 40)
+    crowd(99)
+    with CaptureQueriesContext(connection) as statements:
+        assert notify(User.objects.all(), HELLO) == 100
+    pages = [statement["sql"] for statement in statements if 'FROM "users_user"' in statement["sql"].partition("IN")[0]]
+    assert len(pages) == 4  # the last of them empty
+    assert Notification.objects.values("recipient").distinct().count() == 100
+
+
 def test_statements_do_not_grow_with_the_audience(
     alice: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     users = crowd(100)
-    with transaction.atomic(), django_assert_num_queries(4):  # one of them the savepoint's, and one its release
+    statements = 3 if connection.vendor == "postgresql" else 4  # one of them the savepoint's, and one its release
+    with transaction.atomic(), django_assert_num_queries(statements):
         notify([alice], HELLO)
-    with transaction.atomic(), django_assert_num_queries(4):
+    with transaction.atomic(), django_assert_num_queries(statements):
         notify(users, HELLO)
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LISTENING = "0A"
 KEPT = Counter({"_Connection._do_receiving": 1})
 """Tasks that a process keeps once it has had them. This one listens to Redis."""
-IN_POOLS = re.compile(r"(asyncio|ThreadPoolExecutor|pool|request)[-_]|background$")
+IN_POOLS = re.compile(r"(asyncio|uvloop|ThreadPoolExecutor|pool|request)[-_]|background$")
 """Names of threads whose number has a bound, and may grow to that."""
 POOL = 2 * 10
 """Connections that a process may keep to PostgreSQL: for threads, and for its event loop."""

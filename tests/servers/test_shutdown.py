@@ -76,7 +76,7 @@ async def test_it_works(start: Callable[..., Served], name: str, alice: User, bo
 def sessions_locked() -> Iterator[None]:
     """Nobody can be asked who they are until the end of this."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("LOCK TABLE django_session IN ACCESS EXCLUSIVE MODE")
+        cursor.execute("LOCK TABLE accounts_session IN ACCESS EXCLUSIVE MODE")
         yield
 
 

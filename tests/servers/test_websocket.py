@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.contrib.sessions.models import Session
 from websockets.exceptions import ConnectionClosed
 
+from apps.accounts.models import Session
 from apps.notifications.kinds import Announcement
 from apps.notifications.services import anotify, notify
 from tests.conftest import User

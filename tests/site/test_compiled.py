@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 from django.core.exceptions import FieldFetchBlocked
 from django.db import DataError, connection
-from django.db.models import BigIntegerField, CharField, DateTimeField, Exists, F, IntegerField, OuterRef, QuerySet
+from django.db.models import (
+    FETCH_PEERS,
+    BigIntegerField,
+    CharField,
+    DateTimeField,
+    Exists,
+    F,
+    IntegerField,
+    OuterRef,
+    QuerySet,
+)
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -145,3 +155,17 @@ def test_threads_share_it(alice: User, bob: User) -> None:
 def test_a_value_that_is_not_given(alice: User) -> None:
     with pytest.raises(KeyError):
         Compiled(lambda: User.objects.filter(pk=Given("pk", PK)))()
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: Notification.objects.values("id"),
+        lambda: Notification.objects.values_list("id", flat=True),
+        lambda: User(pk=1).notifications.all(),
+        lambda: Notification.objects.all().fetch_mode(FETCH_PEERS),
+    ],
+)
+def test_what_is_not_compiled_says_so(build: Any, transactional_db: None) -> None:
+    with pytest.raises(NotImplementedError):
+        Compiled(build)()

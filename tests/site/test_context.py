@@ -28,11 +28,11 @@ async def test_it_works(api: ApiFor, alice: User, statements: list[str]) -> None
     await client.ask("{ __typename }")  # and the token against CSRF is there
     statements.clear()
     assert await client.data("{ unreadCount }") == {"unreadCount": 0}
-    once = [sql for sql in statements if 'FROM "users_user"' in sql or 'FROM "django_session"' in sql]
+    once = [sql for sql in statements if 'FROM "users_user"' in sql or 'FROM "accounts_session"' in sql]
     statements.clear()
     fields = " ".join(f"a{number}: unreadCount" for number in range(10))
     assert len(await client.data(f"{{ {fields} }}")) == 10
-    assert [sql for sql in statements if 'FROM "users_user"' in sql or 'FROM "django_session"' in sql] == once
+    assert [sql for sql in statements if 'FROM "users_user"' in sql or 'FROM "accounts_session"' in sql] == once
 
 
 async def test_who_signs_in_is_known_to_the_next_field(api: ApiFor, alice: User) -> None:

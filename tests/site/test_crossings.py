@@ -21,8 +21,8 @@ QUERY = """{
   notifications(first: 50) { edges { node { id title createdAt actor { displayName avatar { url } } } } }
   unreadCount
 }"""
-STATEMENTS = 4
-"""The session, whose account it is, its notifications, how many are unread."""
+STATEMENTS = 3
+"""The session and whose it is, the notifications, how many are unread."""
 CROSSINGS = 0 if connection.vendor == "postgresql" else STATEMENTS
 """The event loop has connections to PostgreSQL of its own. SQLite is asked in a thread."""
 

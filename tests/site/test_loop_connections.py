@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, OperationalError, connection
 
+from apps import loop_connection
 from apps import loop_connections as module
 from apps.loop_connections import LoopConnections, close_abandoned, loop_connections
 
 if connection.vendor != "postgresql":
     pytest.skip("PostgreSQL", allow_module_level=True)
+
+pytestmark = pytest.mark.loops("asyncio", "uvloop")
 
 ALL_OTHERS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'of the loop'"
 
@@ -36,7 +40,7 @@ async def loop(transactional_db: None) -> LoopConnections:
 async def name(loop: LoopConnections) -> None:
     """So that `ALL_OTHERS` are those that the loop has now."""
     for one in loop.idle:
-        await one.execute("SET application_name = 'of the loop'")
+        await one.fetch("SET application_name = 'of the loop'", ())
 
 
 async def test_it_works(loop: LoopConnections) -> None:
@@ -44,6 +48,36 @@ async def test_it_works(loop: LoopConnections) -> None:
     assert await loop.fetch("SELECT 1 WHERE %s", (False,)) == []
     assert len(loop.idle) == 1
     assert loop_connections("default") is loop
+
+
+async def test_more_than_a_socket_holds(loop: LoopConnections) -> None:
+    """In both directions."""
+    text = "ü" * 8_000_000
+    assert await loop.fetch("SELECT length(%s), %s", (text, text)) == [(len(text), text)]
+    assert await loop.fetch("SELECT 1", ()) == [(1,)]
+
+
+async def test_percent_signs(loop: LoopConnections) -> None:
+    """Are doubled, as Django does it."""
+    assert await loop.fetch("SELECT 'a%%', %s, 7 %% 4, 'b' LIKE %s", ("%s", "%%")) == [("a%", "%s", 3, True)]
+
+
+async def test_values_of_any_type(loop: LoopConnections) -> None:
+    """What is prepared for one type is not used for another."""
+    for value in (1, 2**40, "one", None, True, 1.5, [1, 2], b"\0", date(2026, 11, 22), 1):
+        assert await loop.fetch("SELECT %s", (value,)) == [(value,)]
+
+
+@pytest.mark.parametrize("threshold", [None, 5])
+async def test_what_is_prepared(loop: LoopConnections, threshold: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing where Django's own connections prepare nothing, as behind a pool of another process; never too many."""
+    monkeypatch.setitem(loop.django.settings_dict["OPTIONS"], "prepare_threshold", threshold)
+    monkeypatch.setattr(loop_connection, "MAX_PREPARED", 5)
+    for number in 2 * list(range(10)):
+        assert await loop.fetch(f"SELECT {number}", ()) == [(number,)]
+    [(count,)] = await loop.fetch("SELECT count(*) FROM pg_prepared_statements", ())
+    assert count == (5 if threshold else 0)
+    assert len(loop.idle) == 1
 
 
 async def test_they_are_as_django_s(loop: LoopConnections) -> None:
@@ -73,14 +107,15 @@ async def test_pools_of_any_size(
 
 
 async def test_none_becomes_free(loop: LoopConnections, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "SECONDS", 0.05)
     size = loop.django.settings_dict["OPTIONS"]["pool"]["max_size"]
     await asyncio.gather(*[loop.fetch("SELECT pg_sleep(0.01)", ()) for _ in range(size)])
+    monkeypatch.setattr(module, "SECONDS", 0.05)
     taken = [asyncio.create_task(loop.fetch("SELECT pg_sleep(60)", ())) for _ in range(size)]
     while loop.idle:
         await asyncio.sleep(0)
     with pytest.raises(OperationalError, match="became free"):
         await loop.fetch("SELECT 1", ())
+    monkeypatch.undo()
     for task in taken:
         task.cancel()
     await asyncio.wait(taken)
@@ -99,6 +134,19 @@ async def test_who_asked_has_gone(loop: LoopConnections) -> None:
         await asking
     assert await aexecute(f"SELECT 1 {ALL_OTHERS} AND state = 'active'") == []
     assert await loop.fetch("SELECT 1", ()) == [(1,)]
+
+
+async def test_who_asked_goes_at_any_moment(loop: LoopConnections) -> None:
+    """After so many turns of the loop: while it connects, prepares, or asks. What comes next is not disturbed."""
+    for turns in range(60):
+        statement = f"SELECT {turns}"
+        asking = asyncio.create_task(loop.fetch(statement, ()))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert await loop.fetch(statement, ()) == [(turns,)]
+    assert len(loop.idle) == 1
 
 
 async def test_a_database_that_was_restarted(loop: LoopConnections) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 
 import httpx
 import pytest
+from django.conf.urls.i18n import i18n_patterns
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.signals import request_finished, request_started
 from django.http import HttpRequest, HttpResponse
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
-from django.middleware.locale import LocaleMiddleware
+from django.urls import path
 from django.utils.deprecation import MiddlewareMixin
 from pytest_django import Settings
 
@@ -21,9 +22,17 @@ from apps.users.models import User
 from config import middleware
 from config.asgi import by_protocol
 from config.handler import Handler
+from config.middleware import LocaleMiddleware
 from tests.conftest import ApiFor
 
 LOOP = "MainThread"
+
+
+def greet(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(request.LANGUAGE_CODE)
+
+
+urlpatterns = [path("plain/", greet), *i18n_patterns(path("greeting/", greet))]
 
 
 class Own(MiddlewareMixin):
@@ -60,10 +69,10 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Threads:
     return watch
 
 
-async def get(path: str = "/health/") -> httpx.Response:
+async def get(path: str = "/health/", headers: dict[str, str] | None = None) -> httpx.Response:
     """From a handler with the settings of the moment."""
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=Handler()), base_url="http://testserver") as client:
-        return await client.get(path)
+        return await client.get(path, headers=headers)
 
 
 async def test_it_works(api: ApiFor, alice: User, threads: Threads) -> None:
@@ -120,6 +129,21 @@ async def test_a_language_that_is_new(
         answer = await client.get("/accounts/login/", headers={"Accept-Language": language})
         assert answer.headers["Content-Language"] == language
     assert [name.startswith("request_") for name in seen] == [True, False, True, False, True, True]
+
+
+@pytest.mark.parametrize("path", ["/plain/", "/de/greeting/", "/fr/greeting/", "/greeting/", "/nowhere/"])
+async def test_addresses_with_a_language(settings: Settings, path: str) -> None:
+    """Where a site has some, they say the language, as with Django's own."""
+    settings.ROOT_URLCONF = __name__
+    headers = {"Accept-Language": "de"}
+    answers = []
+    for own in ("config.middleware.LocaleMiddleware", "django.middleware.locale.LocaleMiddleware"):
+        settings.MIDDLEWARE = [own]
+        answers.append(await get(path, headers))
+    ours, plain = answers
+    assert (ours.status_code, ours.text, ours.headers) == (plain.status_code, plain.text, plain.headers)
+    language = "fr" if path.startswith("/fr") else "de"
+    assert ours.headers.get("Content-Language", "de") == language
 
 
 async def test_who_listens_to_the_signals(api: ApiFor, transactional_db: None) -> None:

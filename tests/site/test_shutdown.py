@@ -153,6 +153,21 @@ async def test_where_nobody_listens_for_the_signal_it_keeps_its_meaning() -> Non
     assert signal.getsignal(signal.SIGTERM) is before is signal.SIG_DFL
 
 
+@pytest.mark.loops("uvloop")
+async def test_a_server_whose_handler_nobody_can_have_keeps_it(caplog: pytest.LogCaptureFixture) -> None:
+    heard = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, heard.set)
+    try:
+        Shutdown().listen()
+        assert "No orderly end" in caplog.text
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(5):
+            await heard.wait()
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
 def test_a_mail_server_that_does_not_answer_is_not_waited_for(start_server: Callable[..., Server]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         server = start_server(EMAIL_URL=f"smtp://127.0.0.1:{deaf.getsockname()[1]}")

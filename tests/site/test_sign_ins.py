@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 from channels.db import database_sync_to_async
-from django.contrib.sessions.models import Session
 from django.utils import timezone
 from pytest_django import Settings
 
+from apps.accounts.models import Session
 from apps.notifications.kinds import Announcement
 from apps.notifications.services import anotify
 from tests.accounts.mailbox import RESET, mailed_key

@@ -1,9 +1,9 @@
 import pytest
 from asgiref.sync import sync_to_async
-from django.contrib.sessions.models import Session
 from django.utils import timezone
 from pytest_django import Settings
 
+from apps.accounts.models import Session
 from tests.clients import Socket, session_cookies
 from tests.conftest import SocketFor, User
 

@@ -11,6 +11,10 @@ LAST_SECONDS = "1"
 """What the server itself waits for at its end, when `config.shutdown` has closed and answered what there was."""
 
 
+# Uvicorn takes uvloop by itself. Granian and Hypercorn have their loop handle SIGTERM, and uvloop does not tell how:
+# `config.shutdown` could not pass the signal on.
+
+
 def daphne() -> list[str]:
     return ["--bind", settings.HOST, "--port", settings.PORT]
 
@@ -18,7 +22,7 @@ def daphne() -> list[str]:
 def uvicorn() -> list[str]:
     return [
         *("--host", settings.HOST, "--port", settings.PORT, "--workers", str(settings.WEB_CONCURRENCY)),
-        *("--loop", "asyncio", "--lifespan", "on", "--timeout-graceful-shutdown", LAST_SECONDS),
+        *("--lifespan", "on", "--timeout-graceful-shutdown", LAST_SECONDS),
         *("--ws", "websockets-sansio", "--ws-per-message-deflate", "false"),  # compressing takes memory per socket
         "--no-proxy-headers",  # the site reads them itself, as TRUSTED_PROXY_COUNT says
     ]
