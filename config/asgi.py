@@ -22,6 +22,7 @@ from config.handler import Handler
 from config.headers import readable
 from config.loop_guard import blocking_calls, loop_guard
 from config.shutdown import shutdown
+from config.stalled_clients import cut_off_stalled_clients
 from config.statements import limit_statements
 
 limit_daphne()
@@ -45,7 +46,9 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
     shutdown.listen()
     if scope["type"] == "lifespan":
         await shutdown.lifespan(receive, send)
-    elif scope["type"] == "websocket" and shutdown.begun:
+        return
+    cut_off_stalled_clients()
+    if scope["type"] == "websocket" and shutdown.begun:
         await send({"type": "websocket.close"})  # which refuses it; the client tries again, elsewhere by then
     else:
         if scope["type"] == "http":

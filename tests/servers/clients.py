@@ -34,10 +34,13 @@ class Browser(httpx.Client):
     def ask(self, query: str) -> Any:
         return self.post("/graphql/", json={"query": query}).json()
 
-    def begin(self, query: str) -> socket.socket:
-        """Sends a request, and leaves it to the caller whether to wait for the answer."""
+    def begin(self, query: str, buffer: int = 128 * 1024) -> socket.socket:
+        """Sends a request, and leaves it to the caller whether to wait for the answer, of which `buffer` bytes fit."""
         request = self.build_request("POST", "/graphql/", json={"query": query})
-        sent = socket.create_connection((self.base_url.host, self.base_url.port or 80), timeout=30)
+        sent = socket.socket()
+        sent.settimeout(30)
+        sent.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        sent.connect((self.base_url.host, self.base_url.port or 80))
         lines = [f"{name}: {value}" for name, value in request.headers.items()]
         sent.sendall("\r\n".join(["POST /graphql/ HTTP/1.1", *lines, "", ""]).encode() + request.content)
         return sent

@@ -109,17 +109,21 @@ def open_files(served: "Served") -> tuple[Counter[str], dict[int, int]]:
 def at_postgresql(ports: dict[int, int]) -> tuple[int, list[str | None]]:
     if connection.vendor != "postgresql":
         return 0, []
+    ours = ports_to(int(connection.settings_dict["PORT"] or 5432), ports)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT state FROM pg_stat_activity WHERE client_port = ANY(%s)", [list(ports)])
-        states = [state for (state,) in cursor.fetchall()]
-    its_port = int(connection.settings_dict["PORT"] or 5432)
-    return sum(there == its_port for there in ports.values()), states
+        cursor.execute("SELECT state FROM pg_stat_activity WHERE client_port = ANY(%s)", [ours])
+        return len(ours), [state for (state,) in cursor.fetchall()]
 
 
 def at_redis(ports: dict[int, int]) -> tuple[int, list[int]]:
     if not settings.REDIS_URL:
         return 0, []
+    ours = ports_to(urlsplit(settings.REDIS_URL).port or 6379, ports)
     with Redis.from_url(settings.REDIS_URL) as redis:
-        clients = [one for one in redis.client_list() if int(one["addr"].rpartition(":")[2]) in ports]
-    its_port = urlsplit(settings.REDIS_URL).port or 6379
-    return sum(there == its_port for there in ports.values()), [int(one["sub"]) + int(one["psub"]) for one in clients]
+        clients = [one for one in redis.client_list() if int(one["addr"].rpartition(":")[2]) in ours]
+    return len(ours), [int(one["sub"]) + int(one["psub"]) for one in clients]
+
+
+def ports_to(port: int, ports: dict[int, int]) -> list[int]:
+    """Of our connections. Somebody else may have one from the same port here, to another one there."""
+    return [here for here, there in ports.items() if there == port]

@@ -26,6 +26,7 @@ ACK = {"type": "connection_ack"}
 PING, PONG = {"type": "ping"}, {"type": "pong"}
 SUBSCRIPTION = "subscription { inboxChanged { sequence notifications { title } } }"
 QUERY = "{ me { email } }"
+ALL = "{ notifications(first: 100) { edges { node { title body } } } }"
 MAX_MESSAGE = 64 * 1024
 
 
@@ -53,17 +54,18 @@ async def test_it_works(served: Served, alice: User) -> None:
     assert socket.close_code == 1000
 
 
-async def test_large_messages(served: Served, alice: User) -> None:
-    def fill() -> None:
-        for number in range(100):
-            notify([alice], Announcement(f"Number {number}", body="x" * 2_000))
+def fill(inbox_of: User) -> None:
+    for number in range(100):
+        notify([inbox_of], Announcement(f"Number {number}", body="x" * 2_000))
 
-    await sync_to_async(fill)()
+
+async def test_large_messages(served: Served, alice: User) -> None:
+    await sync_to_async(fill)(alice)
     async with asyncio.timeout(30), await websocket(served, alice) as socket:
         await say(socket, INIT, json.dumps(PING).ljust(MAX_MESSAGE))
         assert [await hear(socket), await hear(socket)] == [ACK, PONG]
 
-        await say(socket, subscribe("{ notifications(first: 100) { edges { node { title body } } } }"))
+        await say(socket, subscribe(ALL))
         text = await socket.recv()
         assert len(text) > 3 * MAX_MESSAGE
         assert len(json.loads(text)["payload"]["data"]["notifications"]["edges"]) == 100
