@@ -97,11 +97,22 @@ async def test_redis_clients_killed(trial: Begin, site: Site) -> None:
 # ---------------------------------------------------------------------------------------------------- PostgreSQL
 
 
+async def write_has_begun(site: Site) -> bool:
+    """A moment ago: it goes on for longer than that."""
+    return bool(
+        await site.postgresql.ask(
+            "SELECT 1 FROM pg_stat_activity WHERE state = 'idle in transaction'"
+            " AND clock_timestamp() - xact_start < interval '20 milliseconds'"
+        )
+    )
+
+
 async def test_postgresql_restarted(trial: Begin, site: Site) -> None:
     # Every write is a transaction that takes its time, and some are broken off.
     async with trial("PostgreSQL restarted", writes_fail=True, ways={"sleeping": 1}) as run:
         [before] = await site.postgresql.ask("SELECT pg_postmaster_start_time()")
         run.drop_some()
+        await until(lambda: write_has_begun(site), "a write is under way", every=0)
         await site.postgresql.restart()
         [after] = await site.postgresql.ask("SELECT pg_postmaster_start_time()")
         await run.traffic()
