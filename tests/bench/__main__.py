@@ -94,8 +94,8 @@ if __name__ == "__main__":
     )
     parser.add_argument("--tiny", dest="scale", action="store_const", const="tiny", help="only to see that it works")
     parser.add_argument("--runs", type=int, default=1, help="medians of so many")
-    names = [each.name for each in CONTENDERS]
-    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME", help=", ".join(names))
+    names, usual = [each.name for each in CONTENDERS], [each.name for each in CONTENDERS if each.is_usual]
+    parser.add_argument("--only", nargs="+", choices=names, default=usual, metavar="NAME", help=", ".join(names))
     parser.add_argument("--out", type=Path, default=ROOT / "bench-results")
     parser.add_argument("--readme", action="store_true", help="also writes the README's table and charts")
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

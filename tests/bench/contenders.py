@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.bench.meter import cpu_us
@@ -41,11 +41,20 @@ class Contender:
     """A subscription's first message comes at once, and is no event."""
     publisher: str = ""
     """Which one of `publisher.py`; without one, only queries are measured."""
+    is_usual: bool = True
+    """It is measured unless others are asked for."""
+
+
+def site_on(server: str, *, is_usual: bool) -> Contender:
+    return replace(SITE, name=f"site-{server}", what=f"this site on {server.title()}", server=server, is_usual=is_usual)
 
 
 SITE = Contender("site", "this site", "uvicorn", "", QUERY, SUBSCRIPTION, greets=True, publisher="site")
 CONTENDERS = (
     SITE,
+    site_on("daphne", is_usual=True),
+    site_on("granian", is_usual=False),
+    site_on("hypercorn", is_usual=False),
     Contender("plain", "plain set-up", "uvicorn", "tests.bench.plain:application", publisher="plain"),
     Contender("plain-daphne", "plain set-up on Daphne", "daphne", "tests.bench.plain:application"),
     Contender("limit", "limit", "uvicorn", "tests.bench.limit:application", publisher="limit"),
