@@ -5,12 +5,12 @@ is a query nobody asked for. Here it is `FieldFetchBlocked`, at once and everywh
 a relation names it in `select_related`. (A related manager's `.all()` is a query in plain sight and stays one.)
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from inspect import getattr_static
 from typing import Any, Self
 
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 from django.db.models import FETCH_RAISE
 from django.db.models.base import ModelState
 from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttribute
@@ -43,11 +43,21 @@ class Model(models.Model):
         is_whole = len(values) == len(cls._meta.concrete_fields)
         if not is_whole or not _is_plain(cls) or _is_heard(cls):
             return super().from_db(db, field_names, values, fetch_mode=fetch_mode)
-        loaded = cls.__new__(cls)
-        loaded._state = state = ModelState()
-        state.adding, state.db, state.fetch_mode = False, db, fetch_mode or FETCH_RAISE
-        vars(loaded).update(zip(field_names, values, strict=True))  # in place: another `dict` would take twice the room
-        return loaded
+        return loaded(cls, zip(field_names, values, strict=True), db, fetch_mode or FETCH_RAISE)
+
+
+def loaded[M: models.Model](
+    model: type[M],
+    attributes: Iterable[tuple[str, Any]] | Mapping[str, Any],
+    db: str | None = DEFAULT_DB_ALIAS,
+    fetch_mode: Any = FETCH_RAISE,
+) -> M:
+    """One as a queryset would load it, whose columns these are. For models whose constructor only sets attributes."""
+    one = model.__new__(model)
+    one._state = state = ModelState()
+    state.adding, state.db, state.fetch_mode = False, db, fetch_mode
+    vars(one).update(attributes)  # in place: another `dict` would take twice the room
+    return one
 
 
 @cache
