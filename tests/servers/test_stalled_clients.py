@@ -5,8 +5,6 @@ from contextlib import closing
 
 import pytest
 
-from apps.notifications.kinds import Announcement
-from apps.notifications.services import notify
 from config.graphql.limits import MAX_REPEATS
 from config.management.commands.serve import SERVERS
 from tests.clients import session_cookies
@@ -14,7 +12,7 @@ from tests.conftest import User
 from tests.servers.clients import Browser
 from tests.servers.conftest import REST_SECONDS, Served, comes_to_rest, eventually
 from tests.servers.holdings import Holdings, holdings
-from tests.servers.test_websocket import INIT, subscribe
+from tests.servers.test_websocket import INIT, fill, subscribe
 from tests.site.test_floods import RawSocket
 
 pytestmark = pytest.mark.servers
@@ -25,20 +23,14 @@ PAGES = dict.fromkeys(SERVERS, MAX_REPEATS) | {"daphne": 4}
 BUFFER = 4 * 1024
 
 
-@pytest.fixture
-def inbox(alice: User) -> None:
-    for number in range(100):
-        notify([alice], Announcement(f"Number {number}", body="x" * 2_000))
-
-
 def pages(count: int) -> str:
     return f"{{ {' '.join(f'page{number}: {PAGE}' for number in range(count))} }}"
 
 
-@pytest.mark.usefixtures("inbox")
 @pytest.mark.parametrize("name", SERVERS)
 def test_it_works(start: Callable[..., Served], name: str, alice: User) -> None:
     """A WebSocket, and an answer."""
+    fill(alice)
     served = start(name)
     before = holdings(served)
     with closing(RawSocket(served, session_cookies(alice), buffer=BUFFER)) as client:
