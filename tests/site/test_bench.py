@@ -23,7 +23,7 @@ from tests.bench.workloads import at_best, leaves
 from tests.delivery.services import postgresql_programs
 from tests.processes import ROOT
 
-CHOSEN = ("site", "plain", "limit")
+CHOSEN = ("site", "site-granian", "plain", "limit")
 CHARTS = ("query", "event", "broadcast", "subscription")
 
 
